@@ -1,0 +1,172 @@
+package cluster
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/roomspan/roomspan/adapter"
+)
+
+// BroadcastWithAck implements [adapter.Adapter].
+func (a *Adapter) BroadcastWithAck(ctx context.Context, p *adapter.Packet, sel adapter.Selector, flags adapter.Flags) ([]*adapter.Packet, error) {
+	if sel.Local {
+		return a.Local.BroadcastWithAck(ctx, p, sel, flags)
+	}
+	ctx, cancel := a.deadline(ctx)
+	defer cancel()
+	r, err := a.begin(ctx, BroadcastCount)
+	if err != nil {
+		return nil, err
+	}
+	defer a.end(r)
+	r.clientsAsked(a.host.Ask(p, flags, a.Sockets(sel), remaining(ctx), r.clientAnswer))
+	err = a.ask(ctx, r, &Message{Type: Broadcast, Packet: p, Selector: sel, Flags: flags, Timeout: remaining(ctx)})
+	return r.packets, err
+}
+
+// FetchSockets implements [adapter.Adapter].
+func (a *Adapter) FetchSockets(ctx context.Context, sel adapter.Selector) ([]adapter.SocketInfo, error) {
+	if sel.Local {
+		return a.Local.FetchSockets(ctx, sel)
+	}
+	ctx, cancel := a.deadline(ctx)
+	defer cancel()
+	r, err := a.begin(ctx, FetchAnswer)
+	if err != nil {
+		return nil, err
+	}
+	defer a.end(r)
+	here, err := a.Local.FetchSockets(ctx, sel)
+	if err != nil {
+		return nil, err
+	}
+	err = a.ask(ctx, r, &Message{Type: FetchSockets, Selector: sel, Timeout: remaining(ctx)})
+	return append(here, r.sockets...), err
+}
+
+// Rooms implements [adapter.Adapter].
+func (a *Adapter) Rooms(ctx context.Context) ([]string, error) {
+	ctx, cancel := a.deadline(ctx)
+	defer cancel()
+	r, err := a.begin(ctx, ListRoomsAnswer)
+	if err != nil {
+		return nil, err
+	}
+	defer a.end(r)
+	names, err := a.Local.Rooms(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = a.ask(ctx, r, &Message{Type: ListRooms, Timeout: remaining(ctx)})
+	seen := make(map[string]struct{}, len(names))
+	for _, name := range names {
+		seen[name] = struct{}{}
+	}
+	for _, name := range r.rooms {
+		if _, ok := a.Lookup(name); !ok {
+			seen[name] = struct{}{}
+		}
+	}
+	return slices.Collect(maps.Keys(seen)), err
+}
+
+// ServerSideEmitWithAck implements [adapter.Adapter].
+func (a *Adapter) ServerSideEmitWithAck(ctx context.Context, p *adapter.Packet) ([]*adapter.Packet, error) {
+	ctx, cancel := a.deadline(ctx)
+	defer cancel()
+	r, err := a.begin(ctx, ServerSideEmitAnswer)
+	if err != nil {
+		return nil, err
+	}
+	defer a.end(r)
+	err = a.ask(ctx, r, &Message{Type: ServerSideEmit, Packet: p, Timeout: remaining(ctx)})
+	return r.packets, err
+}
+
+// deadline returns a context that has a deadline.
+func (a *Adapter) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, a.config.RequestTimeout)
+}
+
+// remaining returns the time that a context with a deadline has left.
+func remaining(ctx context.Context) time.Duration {
+	deadline, _ := ctx.Deadline()
+	return time.Until(deadline)
+}
+
+// begin puts a request into the table, with the nodes that are known to be
+// alive, before it is published: an answer cannot come too early.
+func (a *Adapter) begin(ctx context.Context, kind Type) (*request, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r := &request{id: a.newID(), kind: kind, done: make(chan struct{}), expected: unknown}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.peers == nil {
+		return nil, adapter.ErrClosed
+	}
+	r.nodes = make(map[string]*node, len(a.peers))
+	for id := range a.peers {
+		r.nodes[id] = &node{}
+	}
+	if a.counter == nil {
+		r.expected = len(a.peers)
+	}
+	a.pending[r.id] = r
+	return r, nil
+}
+
+// end takes a request out of the table.
+func (a *Adapter) end(r *request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.pending, r.id)
+}
+
+// abandon returns all requests, and lets none begin any more.
+func (a *Adapter) abandon() []*request {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.peers = nil
+	return slices.Collect(maps.Values(a.pending))
+}
+
+// ask publishes a request and waits for its answers.
+func (a *Adapter) ask(ctx context.Context, r *request, m *Message) error {
+	m.RequestID = r.id
+	if err := a.publish(m); err != nil {
+		// The clients of this node may still answer.
+		r.blame(err)
+		r.expect(0)
+		return r.wait(ctx)
+	}
+	if a.counter != nil {
+		// Counted after publishing: a node that came in between costs time,
+		// where it would else cost an answer.
+		count, err := a.counter.ServerCount(ctx)
+		if err != nil {
+			r.blame(err)
+		} else {
+			r.expect(count - 1)
+		}
+	}
+	return r.wait(ctx)
+}
+
+func (a *Adapter) receiveAnswer(m *Message) {
+	if m.To != "" && m.To != a.config.NodeID {
+		return
+	}
+	a.mu.Lock()
+	r := a.pending[m.RequestID]
+	a.mu.Unlock()
+	if r != nil {
+		r.receive(m)
+	}
+}

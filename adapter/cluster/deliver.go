@@ -1,0 +1,158 @@
+package cluster
+
+import (
+	"sync"
+
+	"github.com/roomspan/roomspan/adapter"
+)
+
+// Broadcast implements [adapter.Adapter].
+func (a *Adapter) Broadcast(p *adapter.Packet, sel adapter.Selector, flags adapter.Flags) error {
+	if err := a.Local.Broadcast(p, sel, flags); err != nil || sel.Local {
+		return err
+	}
+	return a.publish(&Message{Type: Broadcast, Packet: p, Selector: sel, Flags: flags})
+}
+
+// AddSockets implements [adapter.Adapter].
+func (a *Adapter) AddSockets(sel adapter.Selector, rooms []string) error {
+	if err := a.Local.AddSockets(sel, rooms); err != nil || sel.Local {
+		return err
+	}
+	return a.publish(&Message{Type: AddSockets, Selector: sel, Rooms: rooms})
+}
+
+// DelSockets implements [adapter.Adapter].
+func (a *Adapter) DelSockets(sel adapter.Selector, rooms []string) error {
+	if err := a.Local.DelSockets(sel, rooms); err != nil || sel.Local {
+		return err
+	}
+	return a.publish(&Message{Type: DelSockets, Selector: sel, Rooms: rooms})
+}
+
+// DisconnectSockets implements [adapter.Adapter].
+func (a *Adapter) DisconnectSockets(sel adapter.Selector, closeConn bool) error {
+	if err := a.Local.DisconnectSockets(sel, closeConn); err != nil || sel.Local {
+		return err
+	}
+	return a.publish(&Message{Type: DisconnectSockets, Selector: sel, CloseConn: closeConn})
+}
+
+// ServerSideEmit implements [adapter.Adapter].
+func (a *Adapter) ServerSideEmit(p *adapter.Packet) error {
+	return a.publish(&Message{Type: ServerSideEmit, Packet: p})
+}
+
+func (a *Adapter) receiveBroadcast(m *Message) {
+	if m.Packet == nil {
+		return
+	}
+	if m.RequestID != "" {
+		a.receiveAsk(m)
+		return
+	}
+	if sel := selector(m); a.Wanted(sel) {
+		_ = a.Local.Broadcast(m.Packet, sel, m.Flags)
+	}
+}
+
+// receiveAsk delivers a broadcast whose sender wants to know how many clients
+// were asked, also if none was, and what each of them answers.
+func (a *Adapter) receiveAsk(m *Message) {
+	sel := selector(m)
+	answers := askAnswers{adapter: a, request: m}
+	if !a.Wanted(sel) {
+		answers.counted(0)
+		return
+	}
+	timeout := m.Timeout
+	if timeout <= 0 {
+		timeout = a.config.RequestTimeout
+	}
+	answers.counted(a.host.Ask(m.Packet, m.Flags, a.Sockets(sel), timeout, answers.answer))
+}
+
+// askAnswers publishes the answers of the clients of this node, after their
+// number: those that come before it is known are kept.
+type askAnswers struct {
+	adapter *Adapter
+	request *Message
+
+	mu    sync.Mutex
+	open  bool
+	early []*adapter.Packet
+}
+
+func (w *askAnswers) answer(p *adapter.Packet) {
+	if p == nil {
+		return
+	}
+	w.mu.Lock()
+	if !w.open {
+		w.early = append(w.early, p)
+		w.mu.Unlock()
+		return
+	}
+	w.mu.Unlock()
+	w.publish(p)
+}
+
+func (w *askAnswers) counted(n int) {
+	w.adapter.reply(w.request, &Message{Type: BroadcastCount, Count: n})
+	w.mu.Lock()
+	w.open = true
+	early := w.early
+	w.early = nil
+	w.mu.Unlock()
+	for _, p := range early {
+		w.publish(p)
+	}
+}
+
+func (w *askAnswers) publish(p *adapter.Packet) {
+	w.adapter.reply(w.request, &Message{Type: BroadcastAnswer, Packet: p})
+}
+
+func (a *Adapter) receiveFetch(m *Message) {
+	if m.RequestID == "" {
+		return
+	}
+	sockets, err := a.Local.FetchSockets(nil, selector(m))
+	if err == nil {
+		a.reply(m, &Message{Type: FetchAnswer, Sockets: sockets})
+	}
+}
+
+func (a *Adapter) receiveListRooms(m *Message) {
+	if m.RequestID == "" {
+		return
+	}
+	rooms, err := a.Local.Rooms(nil)
+	if err == nil {
+		a.reply(m, &Message{Type: ListRoomsAnswer, Rooms: rooms})
+	}
+}
+
+func (a *Adapter) receiveServerSideEmit(m *Message) {
+	if m.Packet == nil {
+		return
+	}
+	if m.RequestID == "" {
+		a.host.ServerSideEvent(m.Packet, nil)
+		return
+	}
+	var once sync.Once
+	a.host.ServerSideEvent(m.Packet, func(p *adapter.Packet) {
+		if p == nil {
+			return
+		}
+		once.Do(func() { a.reply(m, &Message{Type: ServerSideEmitAnswer, Packet: p}) })
+	})
+}
+
+// reply publishes an answer. One that is lost is missed by the node that
+// asked, which tells its caller.
+func (a *Adapter) reply(to, m *Message) {
+	m.To, m.RequestID = to.Sender, to.RequestID
+	_ = a.publish(m)
+}

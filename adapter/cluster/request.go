@@ -1,0 +1,231 @@
+package cluster
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"github.com/roomspan/roomspan/adapter"
+)
+
+// request is a question to the other nodes, and what they have answered. Its
+// methods may be called concurrently.
+type request struct {
+	id   string
+	kind Type          // of the answers that count nodes
+	done chan struct{} // closed when there is nothing left to wait for
+
+	mu    sync.Mutex
+	ended bool // done is closed, or the caller has gone: answers come too late
+	cause error
+
+	// nodes are the other nodes by their senders: those that are waited for
+	// and those that have answered. unnamed stands for all that answer
+	// without a sender.
+	nodes   map[string]*node
+	unnamed node
+
+	// expected is how many nodes are to answer, or unknown. answered is how
+	// many have.
+	expected, answered int
+
+	// asked is how many clients were asked for an acknowledgement as far as
+	// known, lost how many of them will not answer. askedHere says whether
+	// those of this node are among them.
+	asked, lost int
+	askedHere   bool
+
+	packets []*adapter.Packet
+	sockets []adapter.SocketInfo
+	rooms   []string
+}
+
+// unknown is the number of nodes as long as the bus has not told it.
+const unknown = math.MaxInt
+
+// maxClients bounds the number of clients that a node can claim to have, so
+// that sums of them do not overflow.
+const maxClients = math.MaxInt32
+
+// node is what another node owes to a request.
+type node struct {
+	answered bool
+	open     int // clients that were asked and have not answered
+}
+
+// receive takes an answer. A second one of the same node is ignored, also an
+// acknowledgement beyond the number of clients that its node has announced.
+func (r *request) receive(m *Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return
+	}
+	n := r.node(m.Sender)
+	switch {
+	case m.Type == BroadcastAnswer && r.kind == BroadcastCount:
+		if n.open == 0 || m.Packet == nil {
+			return
+		}
+		n.open--
+		r.packets = append(r.packets, m.Packet)
+	case m.Type != r.kind || n.answered:
+		return
+	default:
+		r.take(n, m)
+	}
+	r.check()
+}
+
+// node returns the state of the sender of an answer. Without a name it is
+// that of all who have none, of whom each answer may be another.
+func (r *request) node(sender string) *node {
+	if sender == "" {
+		return &r.unnamed
+	}
+	n := r.nodes[sender]
+	if n == nil {
+		n = &node{}
+		r.nodes[sender] = n
+	}
+	return n
+}
+
+// take adds the answer of a node.
+func (r *request) take(n *node, m *Message) {
+	switch m.Type {
+	case BroadcastCount:
+		if m.Count < 0 || m.Count > maxClients {
+			return
+		}
+		n.open += m.Count
+		r.asked += m.Count
+	case FetchAnswer:
+		r.sockets = append(r.sockets, m.Sockets...)
+	case ListRoomsAnswer:
+		r.rooms = append(r.rooms, m.Rooms...)
+	case ServerSideEmitAnswer:
+		if m.Packet == nil {
+			return
+		}
+		r.packets = append(r.packets, m.Packet)
+	}
+	n.answered = n != &r.unnamed
+	r.answered++
+}
+
+// gone stops waiting for a node that is no longer there. What it has said
+// stays.
+func (r *request) gone(sender string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.nodes[sender]
+	if n == nil || r.ended {
+		return
+	}
+	if !n.answered {
+		n.answered = true
+		r.expected--
+	}
+	r.lost += n.open
+	n.open = 0
+	r.check()
+}
+
+// clientAnswer takes the acknowledgement of a client of this node: nil if
+// there will be none.
+func (r *request) clientAnswer(p *adapter.Packet) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return
+	}
+	if p == nil {
+		r.lost++
+	} else {
+		r.packets = append(r.packets, p)
+	}
+	r.check()
+}
+
+// clientsAsked says how many clients of this node were asked.
+func (r *request) clientsAsked(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked += n
+	r.askedHere = true
+	r.check()
+}
+
+// expect sets how many nodes are to answer.
+func (r *request) expect(nodes int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expected = nodes
+	r.check()
+}
+
+// blame sets why answers will be missing, unless that is known.
+func (r *request) blame(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cause == nil {
+		r.cause = cause
+	}
+}
+
+// fail ends the request.
+func (r *request) fail(cause error) {
+	r.blame(cause)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.end()
+}
+
+func (r *request) check() {
+	if r.nodesAnswered() && r.clientsAnswered() {
+		r.end()
+	}
+}
+
+func (r *request) nodesAnswered() bool { return r.answered >= r.expected }
+
+func (r *request) clientsAnswered() bool {
+	return r.kind != BroadcastCount || r.askedHere && len(r.packets)+r.lost >= r.asked
+}
+
+func (r *request) end() {
+	if !r.ended {
+		r.ended = true
+		close(r.done)
+	}
+}
+
+// wait returns when all answers have come, or what is missing when ctx ends.
+// After it nothing is added to the answers.
+func (r *request) wait(ctx context.Context) error {
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	whole := r.nodesAnswered() && r.clientsAnswered()
+	if whole && r.lost == 0 && r.cause == nil {
+		return nil
+	}
+	missing := &adapter.MissingAnswersError{Expected: r.expected, Received: r.answered, Cause: r.cause}
+	if r.kind == BroadcastCount {
+		missing.Expected, missing.Received = r.asked, len(r.packets)
+	}
+	if missing.Expected == unknown || missing.Expected <= missing.Received {
+		missing.Expected = missing.Received + 1
+	}
+	if missing.Cause == nil && whole {
+		missing.Cause = adapter.ErrNoAnswer
+	} else if missing.Cause == nil {
+		missing.Cause = ctx.Err()
+	}
+	return missing
+}

@@ -1,0 +1,257 @@
+package adapter
+
+import (
+	"context"
+	"hash/maphash"
+	"iter"
+	"slices"
+	"sync/atomic"
+)
+
+// Local is the index of rooms of one namespace on one node, and the [Adapter]
+// of a cluster that has no other node. Cluster adapters embed it.
+//
+// Its methods may be called concurrently. After Close, Add reports false, the
+// calls that return an error return [ErrClosed] and do nothing else, and Del
+// and DelAll go on working.
+//
+// Joining and leaving take constant time, whatever the size of the room. A
+// broadcast holds read locks of the parts of the index in which its rooms lie
+// while it queues to their members, so that a socket in several of them is
+// reached once, also while it joins and leaves.
+type Local struct {
+	host   Host
+	seed   maphash.Seed
+	closed atomic.Bool
+	known  atomic.Int64
+	shards [shardCount]shard
+}
+
+var _ Adapter = (*Local)(nil)
+
+// NewLocal returns an empty index for a namespace.
+func NewLocal(host Host) *Local {
+	return &Local{host: host, seed: maphash.MakeSeed()}
+}
+
+func (l *Local) shardOf(name string) int {
+	return int(maphash.String(l.seed, name) % shardCount)
+}
+
+// Add implements [Adapter].
+func (l *Local) Add(s Socket, rooms ...string) bool {
+	m := s.Membership()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed || l.closed.Load() {
+		return false
+	}
+	if m.home == nil {
+		l.register(s, m, s.ID())
+	}
+	for _, name := range rooms {
+		if name == s.ID() || m.find(name) >= 0 {
+			continue
+		}
+		sh := &l.shards[l.shardOf(name)]
+		sh.mu.Lock()
+		sh.join(s, m, name)
+		sh.mu.Unlock()
+	}
+	return true
+}
+
+func (l *Local) register(s Socket, m *Membership, id string) {
+	m.home = &place{}
+	m.id.Store(&id)
+	sh := &l.shards[l.shardOf(id)]
+	sh.mu.Lock()
+	if sh.ids == nil {
+		sh.ids = make(map[string]Socket)
+	}
+	sh.ids[id] = s
+	sh.sockets.add(s, m.home)
+	sh.mu.Unlock()
+	l.known.Add(1)
+}
+
+// Del implements [Adapter].
+func (l *Local) Del(s Socket, rooms ...string) {
+	m := s.Membership()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range rooms {
+		if i := m.find(name); i >= 0 {
+			l.leave(m, name, i)
+		}
+	}
+}
+
+// DelAll implements [Adapter].
+func (l *Local) DelAll(s Socket) {
+	m := s.Membership()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	for i, p := range slices.Backward(m.places()) {
+		l.leave(m, p.room.name, i)
+	}
+	m.rooms.Store(nil)
+	if m.home == nil {
+		return
+	}
+	id := s.ID()
+	sh := &l.shards[l.shardOf(id)]
+	sh.mu.Lock()
+	sh.sockets.remove(m.home)
+	if sh.ids[id] == s {
+		delete(sh.ids, id)
+	}
+	sh.mu.Unlock()
+	m.home = nil
+	m.id.Store(nil)
+	l.known.Add(-1)
+}
+
+func (l *Local) leave(m *Membership, name string, i int) {
+	sh := &l.shards[l.shardOf(name)]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.leave(m, i)
+}
+
+// Broadcast implements [Adapter].
+func (l *Local) Broadcast(p *Packet, sel Selector, flags Flags) error {
+	if l.closed.Load() {
+		return ErrClosed
+	}
+	l.host.Deliver(p, flags, l.Sockets(sel))
+	return nil
+}
+
+// FetchSockets implements [Adapter].
+func (l *Local) FetchSockets(_ context.Context, sel Selector) ([]SocketInfo, error) {
+	if l.closed.Load() {
+		return nil, ErrClosed
+	}
+	sockets := slices.Collect(l.Sockets(sel))
+	infos := make([]SocketInfo, len(sockets))
+	for i, s := range sockets {
+		infos[i] = l.host.Describe(s)
+	}
+	return infos, nil
+}
+
+// AddSockets implements [Adapter].
+func (l *Local) AddSockets(sel Selector, rooms []string) error {
+	return l.each(sel, func(s Socket) { l.Add(s, rooms...) })
+}
+
+// DelSockets implements [Adapter].
+func (l *Local) DelSockets(sel Selector, rooms []string) error {
+	return l.each(sel, func(s Socket) { l.Del(s, rooms...) })
+}
+
+// DisconnectSockets implements [Adapter].
+func (l *Local) DisconnectSockets(sel Selector, closeConn bool) error {
+	return l.each(sel, func(s Socket) { l.host.Disconnect(s, closeConn) })
+}
+
+// each calls do for the selected sockets when the locks of the index are free
+// again.
+func (l *Local) each(sel Selector, do func(Socket)) error {
+	if l.closed.Load() {
+		return ErrClosed
+	}
+	for _, s := range slices.Collect(l.Sockets(sel)) {
+		do(s)
+	}
+	return nil
+}
+
+// Rooms implements [Adapter].
+func (l *Local) Rooms(context.Context) ([]string, error) {
+	if l.closed.Load() {
+		return nil, ErrClosed
+	}
+	var names []string
+	for i := range l.shards {
+		sh := &l.shards[i]
+		sh.mu.RLock()
+		for name := range sh.rooms {
+			if _, ok := sh.ids[name]; !ok {
+				names = append(names, name)
+			}
+		}
+		sh.mu.RUnlock()
+	}
+	return names, nil
+}
+
+// ServerSideEmit implements [Adapter]: there is no other node.
+func (l *Local) ServerSideEmit(*Packet) error {
+	if l.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// ServerSideEmitWithAck implements [Adapter]: there is no other node.
+func (l *Local) ServerSideEmitWithAck(context.Context, *Packet) ([]*Packet, error) {
+	return nil, l.ServerSideEmit(nil)
+}
+
+// ServerCount implements [Adapter]: it is 1.
+func (l *Local) ServerCount(context.Context) (int, error) {
+	if l.closed.Load() {
+		return 0, ErrClosed
+	}
+	return 1, nil
+}
+
+// Close implements [Adapter].
+func (l *Local) Close() error {
+	l.closed.Store(true)
+	return nil
+}
+
+// Lookup returns the socket of this node that has an id.
+func (l *Local) Lookup(id string) (Socket, bool) {
+	sh := &l.shards[l.shardOf(id)]
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	s, ok := sh.ids[id]
+	return s, ok
+}
+
+// HasRoom reports whether a socket of this node is in a room, be it the one
+// that is named by its own id.
+func (l *Local) HasRoom(name string) bool {
+	sh := &l.shards[l.shardOf(name)]
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.rooms[name] != nil || sh.ids[name] != nil
+}
+
+// Wanted reports whether the selector can match a socket of this node. It is
+// cheap, does not look at Except, and so may be true when nobody matches.
+func (l *Local) Wanted(sel Selector) bool {
+	if len(sel.Rooms) == 0 {
+		return l.known.Load() > 0
+	}
+	return slices.ContainsFunc(sel.Rooms, l.HasRoom)
+}
+
+// Sockets returns the selected sockets of this node, each once, in no order.
+// While the sequence is being walked it holds read locks of the index: its
+// consumer must not call methods of Local, and must not wait.
+func (l *Local) Sockets(sel Selector) iter.Seq[Socket] {
+	return func(yield func(Socket) bool) {
+		except := l.exclude(sel.Except)
+		if len(sel.Rooms) == 0 {
+			l.walkAll(&except, yield)
+		} else {
+			l.walkRooms(sel.Rooms, &except, yield)
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package redis
+
+import (
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/roomspan/roomspan/adapter"
+)
+
+// errNotConnected is the state of a link before the first attempt has ended.
+var errNotConnected = errors.New("not connected yet")
+
+type linkState uint8
+
+const (
+	linkStarting    linkState = iota // no attempt has failed or succeeded
+	linkUnreachable                  // never was up
+	linkUp
+	linkLost
+)
+
+// link is the state on which publisher and subscriber agree, and the only
+// place that logs its changes: one line for each. The publisher alone brings
+// it up; both bring it down.
+type link struct {
+	log *slog.Logger
+
+	mu         sync.Mutex
+	state      linkState
+	hears      bool  // the subscriptions of the present connection are confirmed
+	cause      error // why the link is not up
+	since      time.Time
+	reconnects uint64
+	changed    chan struct{}
+}
+
+func newLink(log *slog.Logger) *link {
+	return &link{log: log, cause: errNotConnected, changed: make(chan struct{})}
+}
+
+// watch returns a channel that is closed at the next change.
+func (l *link) watch() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
+
+// notify wakes all who watch. l.mu is held.
+func (l *link) notify() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// touch wakes all who watch after a change that is kept elsewhere.
+func (l *link) touch() {
+	l.mu.Lock()
+	l.notify()
+	l.mu.Unlock()
+}
+
+func (l *link) isUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state == linkUp
+}
+
+// status returns nil if the link is up, else why it is not.
+func (l *link) status() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state == linkUp {
+		return nil
+	}
+	return l.cause
+}
+
+// up brings the link up. It reports false if the subscriptions are not there
+// to hear with.
+func (l *link) up(backlog int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.hears {
+		return false
+	}
+	switch l.state {
+	case linkUp:
+		return true
+	case linkLost:
+		l.reconnects++
+		l.log.Info("redis: connection resumed", "after", time.Since(l.since), "backlog", backlog)
+	default:
+		l.log.Info("redis: connected", "backlog", backlog)
+	}
+	l.state, l.cause = linkUp, nil
+	l.notify()
+	return true
+}
+
+// down records that Redis cannot be reached.
+func (l *link) down(cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cause = cause
+	switch l.state {
+	case linkUp:
+		l.state, l.since = linkLost, time.Now()
+		l.log.Warn("redis: connection lost", "error", cause)
+	case linkStarting:
+		l.state = linkUnreachable
+		l.log.Warn("redis: cannot connect, trying on", "error", cause)
+	default:
+		return
+	}
+	l.notify()
+}
+
+// deaf records that this node hears nothing.
+func (l *link) deaf(cause error) {
+	l.mu.Lock()
+	l.hears = false
+	l.mu.Unlock()
+	l.down(cause)
+}
+
+// hearing records that all subscriptions are confirmed.
+func (l *link) hearing() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.hears {
+		l.hears = true
+		l.notify()
+	}
+}
+
+// end records that the back-end was closed, without a line in the log.
+func (l *link) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.state, l.hears, l.cause = linkUnreachable, false, adapter.ErrClosed
+	l.notify()
+}
+
+func (l *link) canHear() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hears
+}
+
+func (l *link) reconnectCount() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reconnects
+}
+
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 2 * time.Second
+)
+
+// backoff yields the pauses between attempts: doubling, each cut by up to a
+// half at random, so that the nodes of a cluster do not return at one moment.
+// The zero value is ready.
+type backoff struct{ last time.Duration }
+
+func (b *backoff) next() time.Duration {
+	b.last = min(max(minBackoff, 2*b.last), maxBackoff)
+	return b.last - rand.N(b.last/2)
+}
+
+func (b *backoff) reset() { b.last = 0 }

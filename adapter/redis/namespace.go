@@ -1,0 +1,349 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/cluster"
+	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+)
+
+// idsPrefix marks, inside this node, requests of the old kind that want the
+// ids of sockets and not their descriptions.
+const idsPrefix = "\x00ids:"
+
+// defaultTimeout is how long clients are asked for an acknowledgement when the
+// sender does not say.
+const defaultTimeout = 5 * time.Second
+
+// namespace is the bus of one namespace: what it publishes takes the form of
+// the protocol, and what is heard becomes messages for its adapter.
+type namespace struct {
+	backend *Backend
+	name    string
+	uid     string
+	channels
+
+	// ids begins the ids of requests that this node makes, so that answers to
+	// others are told apart without being read.
+	ids string
+
+	// ownBroadcast and ownRequest are how messages of this node begin, which
+	// come back to it.
+	ownBroadcast, ownRequest string
+
+	node *cluster.Adapter
+
+	// mu is held while a message is handled, so that Close waits for it.
+	mu     sync.Mutex
+	closed bool
+}
+
+func newNamespace(b *Backend, host adapter.Host) *namespace {
+	uid := rand.Text()[:12]
+	n := &namespace{
+		backend:      b,
+		name:         host.Namespace(),
+		uid:          uid,
+		channels:     newChannels(b.config.key, host.Namespace(), uid),
+		ids:          uid + "-",
+		ownBroadcast: string(msgp.AppendString(msgp.AppendArrayHeader(nil, 3), uid)),
+		ownRequest:   `{"uid":"` + uid + `"`,
+	}
+	n.node = cluster.New(host, n, cluster.Config{NodeID: uid})
+	return n
+}
+
+func (n *namespace) subscriptions() []subscription {
+	return []subscription{
+		{name: n.pattern, pattern: true},
+		{name: n.request, request: true},
+		{name: n.response},
+		{name: n.own},
+	}
+}
+
+// Publish implements [cluster.Bus].
+func (n *namespace) Publish(m *cluster.Message) error {
+	if m.Selector.Local {
+		return nil
+	}
+	size := 128
+	if m.Packet != nil {
+		size += len(m.Packet.Args)
+		for _, a := range m.Packet.Attachments {
+			size += len(a) + 8
+		}
+	}
+	channel, payload, err := n.encode(make([]byte, 0, size), m)
+	if err != nil || payload == nil {
+		return err
+	}
+	return n.backend.publisher.publish(outgoing{channel, payload, n.request})
+}
+
+// encode returns a nil payload for what has no place in the protocol.
+func (n *namespace) encode(dst []byte, m *cluster.Message) (channel string, payload []byte, err error) {
+	switch m.Type {
+	case cluster.Broadcast:
+		if m.RequestID == "" {
+			payload, err = appendBroadcast(dst, n.uid, n.name, m)
+			return n.rooms(m.Selector.Rooms), payload, err
+		}
+		fallthrough
+	case cluster.AddSockets, cluster.DelSockets, cluster.DisconnectSockets,
+		cluster.FetchSockets, cluster.ListRooms, cluster.ServerSideEmit:
+		if m.RequestID != "" {
+			own := *m
+			own.RequestID = n.ids + m.RequestID
+			m = &own
+		}
+		payload, err = appendRequest(dst, n.uid, n.name, m)
+		return n.request, payload, err
+	case cluster.FetchAnswer:
+		if id, ok := strings.CutPrefix(m.RequestID, idsPrefix); ok {
+			ids := *m
+			ids.RequestID = id
+			return n.answerChannel(m), appendSocketIDs(dst, &ids), nil
+		}
+		fallthrough
+	case cluster.BroadcastCount, cluster.BroadcastAnswer, cluster.ListRoomsAnswer, cluster.ServerSideEmitAnswer:
+		payload, err = appendResponse(dst, m)
+		return n.answerChannel(m), payload, err
+	default:
+		// Redis counts the nodes, which need no heartbeats.
+		return "", nil, nil
+	}
+}
+
+func (n *namespace) answerChannel(m *cluster.Message) string {
+	// Node answers server-side events on the shared channel always.
+	if !n.backend.config.specificResponse || m.To == "" || m.Type == cluster.ServerSideEmitAnswer {
+		return n.response
+	}
+	return n.to(m.To)
+}
+
+// ServerCount implements [cluster.Counter]. It fails at once while Redis is
+// away.
+func (n *namespace) ServerCount(ctx context.Context) (int, error) {
+	if err := n.backend.link.status(); err != nil {
+		return 0, fmt.Errorf("redis: not connected: %w", err)
+	}
+	counts, err := n.backend.publisher.count(ctx, []string{n.request})
+	if err != nil {
+		return 0, fmt.Errorf("redis: counting nodes: %w", err)
+	}
+	return max(1, int(counts[n.request])), nil
+}
+
+// Close implements [cluster.Bus].
+func (n *namespace) Close() error {
+	n.backend.forget(n)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+	return nil
+}
+
+// receive handles a message of one of the channels. An error says that it was
+// not understood.
+func (n *namespace) receive(m *goredis.Message) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.closed:
+		return nil
+	case m.Pattern != "":
+		return n.receiveBroadcast(m.Channel, m.Payload)
+	case m.Channel == n.request:
+		return n.receiveRequest(m.Payload)
+	default:
+		return n.receiveResponse(m.Payload)
+	}
+}
+
+// receiveBroadcast looks at a broadcast in steps, and goes no further than is
+// needed to know that no local socket wants it.
+func (n *namespace) receiveBroadcast(channel, payload string) error {
+	if room := n.room(channel); room != "" && !n.node.HasRoom(room) {
+		return nil
+	}
+	if strings.HasPrefix(payload, n.ownBroadcast) {
+		return nil
+	}
+	m, err := readBroadcast([]byte(payload))
+	if err != nil {
+		return err
+	}
+	if m.uid == n.uid || m.packet.nsp != n.name {
+		return nil
+	}
+	n.backend.received.Add(1)
+	if !n.node.Wanted(m.opts.selector) {
+		return nil
+	}
+	packet, _, err := msgpack.ReadPacketData(m.packet.data)
+	if err != nil {
+		return err
+	}
+	n.node.Receive(&cluster.Message{
+		Type: cluster.Broadcast, Sender: m.uid, Packet: packet,
+		Selector: m.opts.selector, Flags: m.opts.flags,
+	})
+	return nil
+}
+
+func (n *namespace) receiveRequest(payload string) error {
+	if strings.HasPrefix(payload, n.ownRequest) {
+		return nil
+	}
+	r, err := readRequest([]byte(payload))
+	if err != nil {
+		return err
+	}
+	if r.uid == n.uid {
+		return nil
+	}
+	n.backend.received.Add(1)
+	switch r.kind {
+	case typeRemoteJoin, typeRemoteLeave, typeRemoteDisconnect:
+		if r.opts == nil {
+			return n.receiveLegacy(r)
+		}
+	}
+	m, err := n.requestMessage(r)
+	if err != nil || m == nil {
+		return err
+	}
+	n.node.Receive(m)
+	return nil
+}
+
+// requestMessage returns nil for what concerns another namespace.
+func (n *namespace) requestMessage(r *request) (*cluster.Message, error) {
+	m := &cluster.Message{Sender: r.uid, RequestID: r.requestID, Rooms: r.rooms, CloseConn: r.closeConn}
+	if r.opts != nil {
+		m.Selector, m.Flags = r.opts.selector, r.opts.flags
+	}
+	var err error
+	switch r.kind {
+	case typeSockets:
+		m.Type, m.RequestID, m.Selector.Rooms = cluster.FetchSockets, idsPrefix+r.requestID, r.rooms
+	case typeAllRooms:
+		m.Type = cluster.ListRooms
+	case typeRemoteJoin:
+		m.Type, m.RequestID = cluster.AddSockets, ""
+	case typeRemoteLeave:
+		m.Type, m.RequestID = cluster.DelSockets, ""
+	case typeRemoteDisconnect:
+		m.Type, m.RequestID = cluster.DisconnectSockets, ""
+	case typeRemoteFetch:
+		m.Type = cluster.FetchSockets
+	case typeServerSideEmit:
+		m.Type = cluster.ServerSideEmit
+		m.Packet, err = r.data.list()
+	case typeBroadcast:
+		return n.broadcastRequest(r, m)
+	default:
+		return nil, fmt.Errorf("%w: request of type %d", errFormat, r.kind)
+	}
+	return m, err
+}
+
+func (n *namespace) broadcastRequest(r *request, m *cluster.Message) (*cluster.Message, error) {
+	packet, err := r.packet.packetFields()
+	if err != nil {
+		return nil, err
+	}
+	if packet.nsp != n.name {
+		return nil, nil
+	}
+	m.Type, m.Timeout = cluster.Broadcast, defaultTimeout
+	if r.opts != nil && r.opts.timeout > 0 {
+		m.Timeout = r.opts.timeout
+	}
+	m.Packet, err = argument{packet.data, r.packet.msgpack}.list()
+	return m, err
+}
+
+// receiveLegacy carries out a request that names one socket, and answers if
+// the socket is here.
+func (n *namespace) receiveLegacy(r *request) error {
+	if r.sid == "" {
+		return fmt.Errorf("%w: request without opts and sid", errFormat)
+	}
+	m := &cluster.Message{
+		Sender: r.uid, Selector: adapter.Selector{Rooms: []string{r.sid}},
+		Rooms: []string{r.room}, CloseConn: r.closeConn,
+	}
+	switch r.kind {
+	case typeRemoteJoin:
+		m.Type = cluster.AddSockets
+	case typeRemoteLeave:
+		m.Type = cluster.DelSockets
+	default:
+		m.Type = cluster.DisconnectSockets
+	}
+	if !n.node.Wanted(m.Selector) {
+		return nil
+	}
+	n.node.Receive(m)
+	if r.requestID == "" {
+		return nil
+	}
+	answer := append(appendAnswerHead([]byte{'{'}, r.requestID), '}')
+	channel := n.answerChannel(&cluster.Message{To: r.uid})
+	err := n.backend.publisher.publish(outgoing{channel, answer, n.request})
+	if errors.Is(err, adapter.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (n *namespace) receiveResponse(payload string) error {
+	if !strings.Contains(payload, n.ids) {
+		return nil
+	}
+	r, err := readRequest([]byte(payload))
+	if err != nil {
+		return err
+	}
+	id, ok := strings.CutPrefix(r.requestID, n.ids)
+	if !ok {
+		return nil
+	}
+	n.backend.received.Add(1)
+	m := &cluster.Message{To: n.uid, RequestID: id}
+	switch {
+	case r.kind == typeBroadcastClientCount && r.count >= 0:
+		m.Type, m.Count = cluster.BroadcastCount, r.count
+	case r.kind == typeBroadcastAck:
+		m.Type = cluster.BroadcastAnswer
+		m.Packet, err = r.packet.single()
+	case r.kind == typeServerSideEmit:
+		m.Type = cluster.ServerSideEmitAnswer
+		m.Packet, err = r.data.single()
+	case r.sockets != nil:
+		m.Type = cluster.FetchAnswer
+		m.Sockets, err = readSockets(r.sockets)
+	case r.hasRooms:
+		m.Type, m.Rooms = cluster.ListRoomsAnswer, r.rooms
+	default:
+		return fmt.Errorf("%w: response of type %d", errFormat, r.kind)
+	}
+	if err != nil {
+		return err
+	}
+	n.node.Receive(m)
+	return nil
+}

@@ -1,0 +1,313 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspan/roomspan/adapter/redis"
+)
+
+// neverBlocks is far more than an emit takes, and far less than any time-out
+// of a network.
+const neverBlocks = 500 * time.Millisecond
+
+// numbered emits first to last-1 and returns the longest time that one took.
+func numbered(n *node, first, last int) (longest time.Duration) {
+	n.t.Helper()
+	for i := first; i < last; i++ {
+		longest = max(longest, n.emit(fmt.Sprintf(`["n",%d]`, i)))
+	}
+	if longest > neverBlocks {
+		n.t.Errorf("an emit took %v", longest)
+	}
+	return longest
+}
+
+// checkOrder fails unless got are the numbers from first to last-1.
+func checkOrder(t *testing.T, got []string, first, last int) {
+	t.Helper()
+	if len(got) != last-first {
+		t.Fatalf("%d messages, want %d: %.200s", len(got), last-first, fmt.Sprint(got))
+	}
+	for i, text := range got {
+		if text != fmt.Sprintf(`["n",%d]`, first+i) {
+			t.Fatalf("message %d is %s", first+i, text)
+		}
+	}
+}
+
+func testOutage(t *testing.T, r instance) {
+	a := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	b := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	numbered(a, 0, 100)
+	b.wait(`["n",99]`)
+
+	r.stop()
+	eventually(t, "the loss is noticed", func() bool { return !a.backend.Stats().Connected && !b.backend.Stats().Connected })
+	t.Logf("without Redis, the longest emit took %v", numbered(a, 100, 2100))
+	if got := a.host.events(); len(got) != 2100 {
+		t.Errorf("%d delivered locally", len(got))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := a.backend.Ready(ctx); err == nil {
+		t.Error("ready without Redis")
+	}
+
+	r.restart()
+	begin := time.Now()
+	numbered(a, 2100, 2200)
+	checkOrder(t, b.wait(`["n",2199]`), 0, 2200)
+	t.Logf("the backlog arrived %v after Redis", time.Since(begin))
+	a.ready()
+	stats := a.backend.Stats()
+	if stats.Reconnects != 1 || stats.Dropped != 0 || stats.Published != 2200 {
+		t.Errorf("%+v", stats)
+	}
+	if a.log.count("\n") != 3 || a.log.count("connection lost") != 1 || a.log.count("connection resumed") != 1 {
+		t.Errorf("log:\n%s", a.log)
+	}
+}
+
+func TestOutageEmbedded(t *testing.T) { testOutage(t, runEmbedded(t)) }
+func TestOutageProcess(t *testing.T)  { testOutage(t, runProcess(t)) }
+
+func TestBacklogIsBounded(t *testing.T) {
+	r := runEmbedded(t)
+	a := start(t, redis.New(r.url(), redis.WithBacklog(50, 1<<20)), nodeOptions{}).ready()
+	b := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	numbered(a, 0, 10)
+	b.wait(`["n",9]`)
+	r.stop()
+	eventually(t, "the loss is noticed", func() bool { return !a.backend.Stats().Connected })
+	numbered(a, 10, 500)
+	r.restart()
+	got := b.wait(`["n",499]`)
+	checkOrder(t, got[:10], 0, 10)
+	checkOrder(t, got[10:], 450, 500)
+	if stats := a.backend.Stats(); stats.Dropped != 440 {
+		t.Errorf("%+v", stats)
+	}
+}
+
+// A Redis that is stopped accepts connections and answers nothing.
+func TestHang(t *testing.T) {
+	t.Parallel()
+	r := runProcess(t)
+	a := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	b := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	r.pause()
+	longest := time.Duration(0)
+	sent := 0
+	for begin := time.Now(); a.backend.Stats().Connected; sent++ {
+		if time.Since(begin) > patience {
+			t.Fatal("the hang was not noticed")
+		}
+		longest = max(longest, numbered(a, sent, sent+1))
+		time.Sleep(10 * time.Millisecond)
+	}
+	lost := a.backend.Stats().Dropped
+	longest = max(longest, numbered(a, sent, sent+100))
+	t.Logf("with Redis hanging, the longest emit took %v", longest)
+	r.resume()
+	begin := time.Now()
+	last := fmt.Sprintf(`["n",%d]`, sent+99)
+	got := b.wait(last)
+	t.Logf("resumed after %v; %d of %d messages counted as lost, %d arrived", time.Since(begin), lost, sent+100, len(got))
+	seen := make(map[string]bool)
+	for _, text := range got {
+		if seen[text] {
+			t.Errorf("%s came twice", text)
+		}
+		seen[text] = true
+	}
+	if uint64(len(got))+lost < uint64(sent+100) {
+		t.Errorf("%d arrived and %d counted as lost of %d", len(got), lost, sent+100)
+	}
+	a.ready()
+}
+
+// The connection that listens may break alone.
+func TestSubscriberIsKilled(t *testing.T) {
+	t.Parallel()
+	r := runProcess(t)
+	a := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	b := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
+	defer client.Close()
+	if err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the loss is noticed", func() bool { return a.backend.Stats().Reconnects+b.backend.Stats().Reconnects == 2 })
+	a.ready()
+	b.ready()
+	numbered(a, 0, 10)
+	checkOrder(t, b.wait(`["n",9]`), 0, 10)
+}
+
+// proxy passes connections on until it swallows what the server says.
+type proxy struct {
+	net.Listener
+	target   string
+	deaf     atomic.Bool
+	accepted atomic.Int64
+	wg       sync.WaitGroup
+}
+
+func runProxy(t *testing.T, target string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{Listener: l, target: target}
+	p.wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			p.accepted.Add(1)
+			p.wg.Go(func() { p.serve(conn) })
+		}
+	})
+	return p
+}
+
+func (p *proxy) serve(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	p.wg.Go(func() {
+		defer client.Close()
+		defer server.Close()
+		p.pass(server, client, nil)
+	})
+	p.pass(client, server, &p.deaf)
+}
+
+func (p *proxy) pass(dst, src net.Conn, drop *atomic.Bool) {
+	buf := make([]byte, 4096)
+	for {
+		n, err := src.Read(buf)
+		if err != nil {
+			return
+		}
+		if drop != nil && drop.Load() {
+			continue
+		}
+		if _, err := dst.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// A connection on which nothing comes any more, though it stands, is replaced.
+func TestDeafConnection(t *testing.T) {
+	t.Parallel()
+	r := runEmbedded(t)
+	p := runProxy(t, r.Addr())
+	n := start(t, redis.New("redis://"+p.Addr().String()), nodeOptions{}).ready()
+	t.Cleanup(func() { p.Close(); p.wg.Wait() })
+	before := p.accepted.Load()
+	p.deaf.Store(true)
+	eventually(t, "the silence is noticed", func() bool { return !n.backend.Stats().Connected && p.accepted.Load() > before })
+	p.deaf.Store(false)
+	n.ready()
+	n.emit(`["again"]`)
+	eventually(t, "publishing goes on", func() bool { return n.backend.Stats().Published == 1 })
+	if err := n.backend.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Attempts to connect come in a slow row, however quickly they fail.
+func TestNoHotLoop(t *testing.T) {
+	t.Parallel()
+	p := runProxy(t, "127.0.0.1:1")
+	t.Cleanup(func() { p.Close(); p.wg.Wait() })
+	n := start(t, redis.New("redis://"+p.Addr().String()), nodeOptions{})
+	begin := time.Now()
+	time.Sleep(1500 * time.Millisecond)
+	// At most one in 50 ms, the shortest pause; fewer with its growth.
+	if got, most := p.accepted.Load(), int64(time.Since(begin)/(50*time.Millisecond)); got > most {
+		t.Errorf("%d attempts", got)
+	}
+	if c := n.log.count("\n"); c != 1 {
+		t.Errorf("log:\n%s", n.log)
+	}
+	if err := n.backend.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// split listens on another server than it publishes on.
+type split struct {
+	goredis.UniversalClient
+	mu       sync.Mutex
+	listen   *goredis.Client
+	sessions int
+}
+
+func (s *split) Subscribe(ctx context.Context, channels ...string) *goredis.PubSub {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions++
+	return s.listen.Subscribe(ctx, channels...)
+}
+
+// After a failover the old server may go on to serve the listening connection,
+// where nothing arrives.
+func TestListeningElsewhere(t *testing.T) {
+	t.Parallel()
+	oldServer, newServer := runEmbedded(t), runEmbedded(t)
+	old := goredis.NewClient(&goredis.Options{Addr: oldServer.Addr()})
+	defer old.Close()
+	client := goredis.NewClient(&goredis.Options{Addr: newServer.Addr()})
+	defer client.Close()
+	s := &split{UniversalClient: client, listen: old}
+	n := start(t, redis.FromClient(s), nodeOptions{}).ready()
+	s.mu.Lock()
+	s.listen = client
+	s.mu.Unlock()
+	eventually(t, "the subscriptions are made anew", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.sessions > 1
+	})
+	eventually(t, "the connection is resumed", func() bool { return n.backend.Stats().Reconnects == 1 })
+	if !strings.Contains(n.log.String(), "own subscription not found") {
+		t.Errorf("log:\n%s", n.log)
+	}
+	n.ready()
+	if err := n.backend.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Close does not wait for a Redis that is not there, and drops what it cannot
+// send.
+func TestCloseWithoutRedis(t *testing.T) {
+	r := runEmbedded(t)
+	n := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	r.stop()
+	eventually(t, "the loss is noticed", func() bool { return !n.backend.Stats().Connected })
+	numbered(n, 0, 10)
+	if err := n.backend.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := n.backend.Stats().Dropped; got != 10 {
+		t.Errorf("%d counted as dropped", got)
+	}
+}

@@ -1,0 +1,169 @@
+package redis_test
+
+import (
+	"encoding/hex"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspan/roomspan/adapter/redis"
+)
+
+// peer speaks to a node as others do: byte by byte.
+type peer struct {
+	t      *testing.T
+	client *goredis.Client
+	heard  <-chan *goredis.Message
+}
+
+func newPeer(t *testing.T, r *embedded) *peer {
+	t.Helper()
+	p := &peer{t: t, client: goredis.NewClient(&goredis.Options{Addr: r.Addr()})}
+	sub := p.client.Subscribe(t.Context(), "socket.io-response#/#", "socket.io-response#/#peer01#")
+	for range 2 {
+		if _, err := sub.Receive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.heard = sub.Channel(goredis.WithChannelSize(4096))
+	t.Cleanup(func() {
+		_ = sub.Close()
+		_ = p.client.Close()
+	})
+	return p
+}
+
+func (p *peer) say(channel, payload string) {
+	p.t.Helper()
+	if err := p.client.Publish(p.t.Context(), channel, payload).Err(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *peer) expect(channel, payload string) {
+	p.t.Helper()
+	select {
+	case m := <-p.heard:
+		if m.Channel != channel || m.Payload != payload {
+			p.t.Errorf("got  %s %q\nwant %s %q", m.Channel, m.Payload, channel, payload)
+		}
+	case <-time.After(patience):
+		p.t.Fatalf("no answer %q", payload)
+	}
+}
+
+const (
+	requests  = "socket.io-request#/#"
+	responses = "socket.io-response#/#"
+)
+
+func unhex(t *testing.T, s string) string {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestRequestsOfNode(t *testing.T) {
+	r := runEmbedded(t)
+	n := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	p := newPeer(t, r)
+	tests := []struct{ name, request, response string }{
+		{"ids of sockets", `{"uid":"peer01","requestId":"q","type":0,"rooms":[]}`, `{"requestId":"q","sockets":["socket"]}`},
+		{"rooms", `{"uid":"peer01","requestId":"q","type":1}`, `{"requestId":"q","rooms":["socket"]}`},
+		{"sockets", `{"uid":"peer01","requestId":"q","type":5,"opts":{"rooms":[],"except":[]}}`,
+			`{"requestId":"q","sockets":[{"id":"socket","handshake":{},"rooms":["socket"],"data":{}}]}`},
+		{"join, legacy", `{"uid":"peer01","requestId":"q","type":2,"sid":"socket","room":"x"}`, `{"requestId":"q"}`},
+		{"leave, legacy", `{"uid":"peer01","requestId":"q","type":3,"sid":"socket","room":"x"}`, `{"requestId":"q"}`},
+		{"disconnect, legacy", `{"requestId":"q","type":4,"sid":"socket","close":true}`, `{"requestId":"q"}`},
+		{"broadcast with ack, of nobody", "\x85\xa3uid\xa6peer01\xa9requestId\xa1q\xa4type\x07\xa6packet\x83\xa4type\x02\xa4data\x91\xa2hi\xa3nsp\xa1/" +
+			"\xa4opts\x83\xa5rooms\x91\xa6absent\xa6except\x90\xa5flags\x81\xa7timeout\xcd\x13\x88", `{"type":8,"requestId":"q","clientCount":0}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p.t = t
+			p.say(requests, tt.request)
+			p.expect(responses, tt.response)
+		})
+	}
+	n.host.mu.Lock()
+	defer n.host.mu.Unlock()
+	if n.host.disconnected != 1 {
+		t.Errorf("%d disconnected", n.host.disconnected)
+	}
+}
+
+func TestSpecificResponses(t *testing.T) {
+	r := runEmbedded(t)
+	start(t, redis.New(r.url(), redis.WithSpecificResponseChannel()), nodeOptions{}).ready()
+	p := newPeer(t, r)
+	p.say(requests, `{"uid":"peer01","requestId":"q","type":1}`)
+	p.expect("socket.io-response#/#peer01#", `{"requestId":"q","rooms":["socket"]}`)
+	p.say(requests, `{"requestId":"q","type":1}`)
+	p.expect(responses, `{"requestId":"q","rooms":["socket"]}`)
+}
+
+func TestEmitter(t *testing.T) {
+	r := runEmbedded(t)
+	n := start(t, redis.New(r.url()), nodeOptions{rooms: []string{"r1"}}).ready()
+	p := newPeer(t, r)
+	hi := unhex(t, "93a7656d697474657283a47479706502a46461746191a26869a36e7370a12f83a5726f6f6d7391a27231a5666c61677380a665786365707490")
+	p.say("socket.io#/#r1#", hi)
+	p.say("socket.io#/#r2#", strings.ReplaceAll(hi, "r1", "r2"))
+	// Another namespace, on a channel that the pattern of this one matches.
+	p.say("socket.io#/#x#", strings.ReplaceAll(hi, "\xa3nsp\xa1/", "\xa3nsp\xa3/#x"))
+	p.say("socket.io#/#", strings.ReplaceAll(hi, "\xa2hi", "\xa2yo"))
+	got := n.wait(`["hi"]`, `["yo"]`)
+	if len(got) != 2 {
+		t.Errorf("got %q", got)
+	}
+	p.say(requests, `{"type":4,"opts":{"rooms":["r1"],"except":[]},"close":true}`)
+	eventually(t, "the emitter disconnects", func() bool {
+		n.host.mu.Lock()
+		defer n.host.mu.Unlock()
+		return n.host.disconnected == 1
+	})
+	if m := n.backend.Stats().Malformed; m != 0 {
+		t.Errorf("%d malformed", m)
+	}
+}
+
+func TestPoisonedBus(t *testing.T) {
+	r := runEmbedded(t)
+	n := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	p := newPeer(t, r)
+	bad := []string{
+		"", "\x00", "\xff\xff\xff", "\xc1", "not msgpack", "{", `{"type":"x"}`, `{"type":99}`, `{"type":2}`, `{"type":6,"data":"x"}`,
+		"\xdd\xff\xff\xff\xff", "\xdf\xff\xff\xff\xff\xa1a", "\x93\xa1u\xdf\xff\xff\xff\xff\xa1a", "\x93\xa1u\x81\xa4data\xdd\xff\xff\xff\xff\x80",
+		"\x93\xa1u\x81\xa4data\x01\x80", "\x93\xa1u\x81\xa4data" + strings.Repeat("\x91", 1<<16) + "\x90\x80", strings.Repeat("\x91", 1<<20),
+		"\x80\x04\x95pickle", "\x84\xa4type\x07\xa9requestId\xa1q\xa6packet\x01\xa4opts\x80",
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		b := make([]byte, rnd.IntN(64))
+		for i := range b {
+			b[i] = byte(rnd.Uint32())
+		}
+		bad = append(bad, string(b))
+	}
+	for _, payload := range bad {
+		for _, channel := range []string{"socket.io#/#", "socket.io#/#socket#", "socket.io#/#nobody#", requests, responses} {
+			p.say(channel, payload)
+		}
+	}
+	p.say("socket.io#/#", unhex(t, "93a7656d697474657283a47479706502a46461746191a26869a36e7370a12f80"))
+	n.wait(`["hi"]`)
+	// Broadcasts and requests of each are malformed, in the main.
+	stats := n.backend.Stats()
+	if stats.Malformed < uint64(len(bad)) || !stats.Connected {
+		t.Errorf("%+v of %d", stats, len(bad))
+	}
+	if c := n.log.count("message skipped"); c < 1 || c > 30 {
+		t.Errorf("%d lines in the log", c)
+	}
+}

@@ -1,0 +1,74 @@
+package redis
+
+import (
+	"errors"
+	"strconv"
+	"testing"
+
+	"github.com/roomspan/roomspan/adapter"
+)
+
+func TestQueueDropsTheOldest(t *testing.T) {
+	q := newQueue(40, 1<<20)
+	dropped := 0
+	for i := range 100 {
+		n, err := q.push(outgoing{channel: strconv.Itoa(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dropped += n
+	}
+	if dropped != 60 || q.len() != 40 {
+		t.Fatalf("%d dropped, %d left", dropped, q.len())
+	}
+	next := 60
+	for q.len() > 0 {
+		for _, m := range q.take(nil, 7, 1<<20) {
+			if m.channel != strconv.Itoa(next) {
+				t.Fatalf("got %s, want %d", m.channel, next)
+			}
+			next++
+		}
+	}
+	if q.bytes != 0 {
+		t.Errorf("%d bytes left", q.bytes)
+	}
+}
+
+func TestQueueBoundsBytes(t *testing.T) {
+	q := newQueue(1000, 100)
+	for range 10 {
+		if _, err := q.push(outgoing{payload: make([]byte, 30)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if q.len() != 3 || q.bytes != 90 {
+		t.Errorf("%d messages, %d bytes", q.len(), q.bytes)
+	}
+	if n, err := q.push(outgoing{payload: make([]byte, 101)}); n != 1 || err == nil {
+		t.Errorf("a message larger than the queue: %d, %v", n, err)
+	}
+	if batch := q.take(nil, 10, 50); len(batch) != 2 {
+		t.Errorf("a batch of %d", len(batch))
+	}
+	q.close()
+	if _, err := q.push(outgoing{}); !errors.Is(err, adapter.ErrClosed) {
+		t.Errorf("after close: %v", err)
+	}
+	if batch := q.take(nil, 10, 50); len(batch) != 1 {
+		t.Errorf("after close, a batch of %d", len(batch))
+	}
+}
+
+func BenchmarkQueue(b *testing.B) {
+	q := newQueue(10_000, 16<<20)
+	m := outgoing{channel: "socket.io#/#", payload: make([]byte, 100)}
+	var batch []outgoing
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := q.push(m); err != nil {
+			b.Fatal(err)
+		}
+		batch = q.take(batch[:0], 1, 1<<20)
+	}
+}

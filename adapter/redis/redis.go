@@ -1,0 +1,287 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspan/roomspan/adapter"
+)
+
+// errNotStarted is the error of calls before Start.
+var errNotStarted = errors.New("redis: not started")
+
+// Backend is an [adapter.Backend] over Redis Pub/Sub. All its methods may be
+// called concurrently.
+//
+// It keeps one connection to listen on, for all namespaces, and needs one more
+// to publish.
+type Backend struct {
+	config config
+	open   func() (goredis.UniversalClient, error)
+	owned  bool // the client is ours to close
+
+	// Set by Start, and constant from then on.
+	log       *slog.Logger
+	client    goredis.UniversalClient
+	link      *link
+	publisher *publisher
+	sub       *subscriber
+	cancel    context.CancelFunc
+
+	received, malformed atomic.Uint64
+	complained          atomic.Int64 // when a malformed message was last logged, in Unix nanoseconds
+
+	mu         sync.Mutex // not held while anything else is called
+	started    bool
+	closed     bool
+	namespaces map[string]*namespace // by channel and pattern
+}
+
+// New returns a back-end that connects to the Redis of a URL in the form of
+// go-redis: redis://, rediss:// or unix://, with options as query parameters.
+// Time-outs that the URL does not set are two seconds. A URL or an option that
+// is wrong makes Start fail with [ErrConfig].
+func New(url string, opts ...Option) *Backend {
+	return &Backend{
+		config: newConfig(opts),
+		open:   func() (goredis.UniversalClient, error) { return dial(url) },
+		owned:  true,
+	}
+}
+
+// FromClient returns a back-end over a client of the caller's, which stays the
+// caller's to close: for Sentinel, Cluster, and all that a URL does not say.
+//
+// The time-outs of the client decide how soon a Redis that hangs is noticed,
+// and how long Close may take beyond its context; ContextTimeoutEnabled,
+// DialerRetries of 1 and time-outs of about two seconds serve best. Messages
+// are never sent twice, whatever its MaxRetries.
+func FromClient(client goredis.UniversalClient, opts ...Option) *Backend {
+	return &Backend{
+		config: newConfig(opts),
+		open: func() (goredis.UniversalClient, error) {
+			if client == nil {
+				return nil, fmt.Errorf("%w: FromClient: the client is nil", ErrConfig)
+			}
+			return client, nil
+		},
+	}
+}
+
+// Start implements [adapter.Backend]. Its errors wrap [ErrConfig], but for a
+// second call.
+func (b *Backend) Start(node adapter.Node) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return adapter.ErrClosed
+	case b.started:
+		return errors.New("redis: started twice")
+	}
+	if err := b.config.validate(); err != nil {
+		return err
+	}
+	client, err := b.open()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	b.log, b.client, b.cancel = node.Logger(), client, cancel
+	b.namespaces = make(map[string]*namespace)
+	b.link = newLink(b.log)
+	b.sub = newSubscriber(client, b.link, b.receive)
+	b.publisher = newPublisher(client, b.link, b.sub, b.config)
+	b.started = true
+	go b.sub.run(ctx)
+	go b.publisher.run(ctx)
+	return nil
+}
+
+// Open implements [adapter.Backend]. A namespace can be opened again after its
+// adapter was closed.
+func (b *Backend) Open(host adapter.Host) (adapter.Adapter, error) {
+	if err := b.usable(); err != nil {
+		return nil, err
+	}
+	n := newNamespace(b, host)
+	subs := n.subscriptions()
+	if err := b.register(n, subs); err != nil {
+		return nil, err
+	}
+	b.sub.add(subs...)
+	return n.node, nil
+}
+
+func (b *Backend) usable() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return adapter.ErrClosed
+	case !b.started:
+		return errNotStarted
+	}
+	return nil
+}
+
+func (b *Backend) register(n *namespace, subs []subscription) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return adapter.ErrClosed
+	}
+	if _, ok := b.namespaces[n.pattern]; ok {
+		return fmt.Errorf("redis: namespace %q is open already", n.name)
+	}
+	for _, s := range subs {
+		b.namespaces[s.name] = n
+	}
+	return nil
+}
+
+// forget ends the subscriptions of a namespace.
+func (b *Backend) forget(n *namespace) {
+	b.mu.Lock()
+	if b.namespaces[n.pattern] != n {
+		b.mu.Unlock()
+		return
+	}
+	subs := n.subscriptions()
+	for _, s := range subs {
+		delete(b.namespaces, s.name)
+	}
+	b.mu.Unlock()
+	b.sub.remove(subs...)
+}
+
+// receive is where every message from Redis comes in, in order. It returns
+// when the message has been handled, and does not wait for anything.
+func (b *Backend) receive(m *goredis.Message) {
+	// The last defence: one bad message must not end the node.
+	defer func() {
+		if r := recover(); r != nil {
+			b.complain(m.Channel, fmt.Errorf("panic: %v", r))
+		}
+	}()
+	name := m.Pattern
+	if name == "" {
+		name = m.Channel
+	}
+	b.mu.Lock()
+	n := b.namespaces[name]
+	b.mu.Unlock()
+	if n == nil {
+		return
+	}
+	if err := n.receive(m); err != nil {
+		b.complain(m.Channel, err)
+	}
+}
+
+// complain counts a message that was not understood, and logs at most one in a
+// second.
+func (b *Backend) complain(channel string, err error) {
+	total := b.malformed.Add(1)
+	now, last := time.Now().UnixNano(), b.complained.Load()
+	if now-last < int64(time.Second) || !b.complained.CompareAndSwap(last, now) {
+		return
+	}
+	b.log.Warn("redis: message skipped", "channel", channel, "error", err, "total", total)
+}
+
+// Ready implements [adapter.Backend].
+func (b *Backend) Ready(ctx context.Context) error {
+	for {
+		if err := b.usable(); err != nil {
+			return err
+		}
+		changed := b.link.watch()
+		missing := b.missing()
+		if missing == nil {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("redis: not ready: %w: %w", missing, ctx.Err())
+		}
+	}
+}
+
+// missing returns nil if the back-end is ready, else what it is not.
+func (b *Backend) missing() error {
+	if err := b.link.status(); err != nil {
+		return fmt.Errorf("not connected: %w", err)
+	}
+	if names := b.sub.missing(); len(names) > 0 {
+		return fmt.Errorf("subscriptions not confirmed: %s", strings.Join(names, ", "))
+	}
+	return nil
+}
+
+// Stats implements [adapter.Backend].
+func (b *Backend) Stats() adapter.Stats {
+	b.mu.Lock()
+	started := b.started
+	b.mu.Unlock()
+	if !started {
+		return adapter.Stats{}
+	}
+	return adapter.Stats{
+		Connected:  b.link.isUp(),
+		Published:  b.publisher.published.Load(),
+		Received:   b.received.Load(),
+		Dropped:    b.publisher.dropped.Load(),
+		Malformed:  b.malformed.Load(),
+		Reconnects: b.link.reconnectCount(),
+	}
+}
+
+// Close implements [adapter.Backend]. It returns the error of ctx if that
+// ended before all was sent. A Redis that hangs can hold it up for a time-out
+// of the client more.
+func (b *Backend) Close(ctx context.Context) error {
+	b.mu.Lock()
+	if b.closed || !b.started {
+		b.closed = true
+		b.mu.Unlock()
+		return nil
+	}
+	b.closed = true
+	var open []*namespace
+	for name, n := range b.namespaces {
+		if name == n.pattern {
+			open = append(open, n)
+		}
+	}
+	b.mu.Unlock()
+
+	var errs []error
+	for _, n := range open {
+		errs = append(errs, n.node.Close())
+	}
+	b.publisher.finish()
+	select {
+	case <-b.publisher.done:
+	case <-ctx.Done():
+		errs = append(errs, ctx.Err())
+	}
+	b.cancel()
+	if b.owned {
+		// Interrupts what waits for Redis.
+		errs = append(errs, b.client.Close())
+	}
+	<-b.publisher.done
+	<-b.sub.done
+	b.link.end()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,368 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// pingInterval is how often a subscriber asks for a sign of life. Two
+// intervals without any end the connection.
+const pingInterval = 2 * time.Second
+
+var (
+	// errDeaf is why a connection on which nothing comes is given up.
+	errDeaf = errors.New("redis: no sign of life on the subscribed connection")
+
+	errEnded = errors.New("redis: subscriber ended")
+)
+
+// subscription is a channel or pattern that is listened to.
+type subscription struct {
+	name    string
+	pattern bool // name is a pattern
+	request bool // name is the request channel, by which nodes are counted
+}
+
+// change is what is to be done on the live connection.
+type change struct {
+	add  bool
+	subs []subscription
+}
+
+// subscriber listens on one connection for all namespaces. The reading
+// goroutine, run, hands every message to handle before it reads the next; a
+// second goroutine writes while a connection lives.
+//
+// The connections of the client reconnect by themselves, silently. Here each
+// serves for one session instead: it is closed at the first error, and a new
+// one is made after a pause.
+type subscriber struct {
+	client goredis.UniversalClient
+	link   *link
+	log    *slog.Logger
+	handle func(*goredis.Message)
+	done   chan struct{} // closed when run has ended
+
+	// wake holds a token when there are changes.
+	wake chan struct{}
+
+	received atomic.Bool // something came since the last look
+
+	mu          sync.Mutex // guards what follows; not held over I/O
+	wanted      map[string]subscription
+	unconfirmed map[string]struct{}
+	changes     []change
+	fail        func(error) // ends the present session; nil if there is none
+}
+
+func newSubscriber(client goredis.UniversalClient, l *link, handle func(*goredis.Message)) *subscriber {
+	return &subscriber{
+		client:      client,
+		link:        l,
+		log:         l.log,
+		handle:      handle,
+		done:        make(chan struct{}),
+		wake:        make(chan struct{}, 1),
+		wanted:      make(map[string]subscription),
+		unconfirmed: make(map[string]struct{}),
+	}
+}
+
+// add listens to more. It does not wait for the network.
+func (s *subscriber) add(subs ...subscription) {
+	s.mu.Lock()
+	for _, sub := range subs {
+		s.wanted[sub.name] = sub
+		s.unconfirmed[sub.name] = struct{}{}
+	}
+	s.note(change{true, subs})
+	s.mu.Unlock()
+	s.signal()
+}
+
+// remove ends listening. It does not wait for the network.
+func (s *subscriber) remove(subs ...subscription) {
+	s.mu.Lock()
+	for _, sub := range subs {
+		delete(s.wanted, sub.name)
+		delete(s.unconfirmed, sub.name)
+	}
+	s.note(change{false, subs})
+	s.mu.Unlock()
+	s.signal()
+	s.link.touch()
+}
+
+// note keeps a change for the present session; the next one begins with what
+// is wanted then. s.mu is held.
+func (s *subscriber) note(c change) {
+	if s.fail != nil {
+		s.changes = append(s.changes, c)
+	}
+}
+
+func (s *subscriber) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// missing returns the names that Redis has not confirmed, in order.
+func (s *subscriber) missing() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := make([]string, 0, len(s.unconfirmed))
+	for name := range s.unconfirmed {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// requestChannels returns the channels by which nodes are counted.
+func (s *subscriber) requestChannels() []string { return s.requests(false) }
+
+// confirmedRequestChannels returns those that Redis has confirmed.
+func (s *subscriber) confirmedRequestChannels() []string { return s.requests(true) }
+
+func (s *subscriber) requests(confirmed bool) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for name, sub := range s.wanted {
+		if _, open := s.unconfirmed[name]; sub.request && !(confirmed && open) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// reset ends the present session, if there is one.
+func (s *subscriber) reset(cause error) {
+	s.mu.Lock()
+	fail := s.fail
+	s.mu.Unlock()
+	if fail != nil {
+		fail(cause)
+	}
+}
+
+// run is the reading goroutine. It ends with ctx.
+func (s *subscriber) run(ctx context.Context) {
+	defer close(s.done)
+	var pause backoff
+	for {
+		heard, err := s.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		s.link.deaf(err)
+		if heard {
+			pause.reset()
+		}
+		select {
+		case <-time.After(pause.next()):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// session connects, subscribes and reads until the connection fails. It
+// reports whether all subscriptions had been confirmed.
+func (s *subscriber) session(ctx context.Context) (heard bool, err error) {
+	ctx, end := context.WithCancelCause(ctx)
+	conn := s.client.Subscribe(ctx)
+	defer func() {
+		end(errEnded)
+		_ = conn.Close()
+	}()
+	// Closing is what interrupts reading. It comes after the end of the
+	// context, so that the connection does not try to reconnect.
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+
+	subs := s.begin(end)
+	defer s.finish()
+	if err := subscribe(ctx, conn, subs); err != nil {
+		return false, err
+	}
+	// The answer is the first sign of life, also without any subscription.
+	if err := conn.Ping(ctx); err != nil {
+		return false, err
+	}
+	var writer sync.WaitGroup
+	defer func() {
+		end(errEnded)
+		writer.Wait()
+	}()
+	writer.Go(func() { s.write(ctx, conn, end) })
+	return s.read(ctx, conn)
+}
+
+// begin starts a session with all subscriptions unconfirmed.
+func (s *subscriber) begin(end func(error)) []subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = end
+	s.changes = nil
+	subs := make([]subscription, 0, len(s.wanted))
+	for name, sub := range s.wanted {
+		s.unconfirmed[name] = struct{}{}
+		subs = append(subs, sub)
+	}
+	s.received.Store(true)
+	return subs
+}
+
+func (s *subscriber) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = nil
+	for name := range s.wanted {
+		s.unconfirmed[name] = struct{}{}
+	}
+}
+
+// read hands on what comes until the connection fails.
+func (s *subscriber) read(ctx context.Context, conn *goredis.PubSub) (heard bool, err error) {
+	// The client takes replies apart without checking their types.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("redis: unreadable reply: %v", r)
+		}
+	}()
+	for {
+		// A deadline could fall between the halves of a reply, and the rest
+		// would be read as the next one: the writer watches the time instead.
+		v, err := conn.ReceiveTimeout(ctx, 0)
+		if err != nil {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return heard, err
+		}
+		s.received.Store(true)
+		switch v := v.(type) {
+		case *goredis.Message:
+			s.handle(v)
+			continue
+		case *goredis.Subscription:
+			s.confirm(v)
+		}
+		if !heard && len(s.missing()) == 0 {
+			heard = true
+			s.link.hearing()
+		}
+	}
+}
+
+// confirm notes that Redis has carried out a subscription.
+func (s *subscriber) confirm(v *goredis.Subscription) {
+	if v.Kind != "subscribe" && v.Kind != "psubscribe" {
+		return
+	}
+	s.mu.Lock()
+	delete(s.unconfirmed, v.Channel)
+	last := len(s.unconfirmed) == 0
+	s.mu.Unlock()
+	if last {
+		s.link.touch()
+	}
+}
+
+// write carries out changes and asks for signs of life until the session ends.
+func (s *subscriber) write(ctx context.Context, conn *goredis.PubSub, end func(error)) {
+	ticker := time.NewTicker(pingInterval)
+	defer ticker.Stop()
+	silent := 0
+	for {
+		var err error
+		select {
+		case <-s.wake:
+			err = s.apply(ctx, conn)
+		case <-ticker.C:
+			silent++
+			if s.received.Swap(false) {
+				silent = 0
+			}
+			if silent == 2 {
+				err = errDeaf
+			} else {
+				err = conn.Ping(ctx)
+			}
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			end(err)
+			return
+		}
+	}
+}
+
+// apply carries out the changes since the session began.
+func (s *subscriber) apply(ctx context.Context, conn *goredis.PubSub) error {
+	s.mu.Lock()
+	changes := s.changes
+	s.changes = nil
+	s.mu.Unlock()
+	for _, c := range changes {
+		act := unsubscribe
+		if c.add {
+			act = subscribe
+		}
+		if err := act(ctx, conn, c.subs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// subscribe sends the commands for subs. Channels go first: in a Redis Cluster
+// the first of them decides which server the connection is made to.
+func subscribe(ctx context.Context, conn *goredis.PubSub, subs []subscription) error {
+	channels, patterns := split(subs)
+	if len(channels) > 0 {
+		if err := conn.Subscribe(ctx, channels...); err != nil {
+			return err
+		}
+	}
+	if len(patterns) > 0 {
+		return conn.PSubscribe(ctx, patterns...)
+	}
+	return nil
+}
+
+func unsubscribe(ctx context.Context, conn *goredis.PubSub, subs []subscription) error {
+	channels, patterns := split(subs)
+	// Without names the client would unsubscribe from everything.
+	if len(channels) > 0 {
+		if err := conn.Unsubscribe(ctx, channels...); err != nil {
+			return err
+		}
+	}
+	if len(patterns) > 0 {
+		return conn.PUnsubscribe(ctx, patterns...)
+	}
+	return nil
+}
+
+func split(subs []subscription) (channels, patterns []string) {
+	for _, sub := range subs {
+		if sub.pattern {
+			patterns = append(patterns, sub.name)
+		} else {
+			channels = append(channels, sub.name)
+		}
+	}
+	return channels, patterns
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs what the tests need and this machine lacks: Debian packages and the npm packages of test/node.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if ! command -v go >/dev/null; then
+  echo "ci/deps.sh: Go is missing; install the version named in go.mod or a newer one from https://go.dev/dl/" >&2
+  exit 1
+fi
+
+# Program and the Debian package that has it. The race detector needs a C compiler.
+packages=()
+need() {
+  command -v "$1" >/dev/null || packages+=("${@:2}")
+}
+need redis-server redis-server
+need chromium chromium
+need node nodejs
+need npm npm
+need gcc gcc libc6-dev
+
+if ((${#packages[@]})); then
+  as_root=()
+  if ((EUID != 0)); then
+    as_root=(sudo)
+    [[ -t 0 ]] || as_root=(sudo -n)
+  fi
+  if ! command -v apt-get >/dev/null || { ((EUID != 0)) && ! command -v sudo >/dev/null; }; then
+    echo "ci/deps.sh: the tests need these packages, and there is no apt-get or no right to use it: ${packages[*]}" >&2
+    exit 1
+  fi
+  echo "ci/deps.sh: installing ${packages[*]}"
+  # With run level 1 the package starts no Redis service: the tests start their own.
+  apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -q -y)
+  "${apt[@]}" update </dev/null
+  "${apt[@]}" install --no-install-recommends "${packages[@]}" </dev/null
+fi
+
+# A copy of the lock file beside the modules says what they were installed from.
+lock=test/node/package-lock.json
+stamp=test/node/node_modules/.installed-from
+if ! cmp -s "$lock" "$stamp"; then
+  (cd test/node && npm ci --no-audit --no-fund --ignore-scripts </dev/null)
+  cp "$lock" "$stamp"
+fi

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# All tests with the race detector. A skipped test is a failure: here everything must be at hand.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export GOFLAGS="${GOFLAGS:+$GOFLAGS }-buildvcs=false"
+export ROOMSPAN_TEST_FULL=1
+
+bin=$(mktemp -d)
+trap 'rm -rf "$bin"' EXIT
+go build -o "$bin/report" ./ci/report
+
+go test -race -count=1 -json -timeout 20m "${@:-./...}" </dev/null | "$bin/report"

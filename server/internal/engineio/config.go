@@ -1,0 +1,85 @@
+// Package engineio is the Engine.IO v4 layer of the server: sessions over
+// long-polling and WebSocket, the upgrade between them, heartbeats, the close
+// in every state. What messages mean is the business of a [Receiver].
+//
+// Sources: the Engine.IO v4 document and, where it is silent or differs, the
+// behaviour of engine.io 6.6 on Node.
+//
+// Locks: Session.mu is a leaf but for those of the flusher, the wheel and the
+// session table, which are taken under it and take no other. No lock is held
+// over I/O or over a call of a Receiver.
+package engineio
+
+import (
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// The reasons why a session ends, in the words of Socket.IO.
+const (
+	ReasonTransportError = "transport error"
+	ReasonTransportClose = "transport close"
+	ReasonForcedClose    = "forced close"
+	ReasonPingTimeout    = "ping timeout"
+	ReasonParseError     = "parse error"
+	ReasonSlowClient     = "slow client"
+)
+
+// Config are the settings of a Server. All fields must be set.
+type Config struct {
+	PingInterval   time.Duration
+	PingTimeout    time.Duration
+	UpgradeTimeout time.Duration
+	WriteTimeout   time.Duration // of one write to a peer that does not read
+	CloseTimeout   time.Duration // how long a closed session waits for its peer
+
+	MaxPayload   int // bytes of one message from a client, or of one POST
+	MaxFragments int // WebSocket frames of one message
+	QueuePackets int // packets queued for one client
+	QueueBytes   int // bytes queued for one client
+
+	Polling   bool
+	WebSocket bool
+	Origins   []string // foreign origins that are let in; "*" for all
+
+	Logger   *slog.Logger
+	Counters *Counters
+
+	// Accept is called for each new session, before its first message, and
+	// returns who takes its messages. The request must not be kept.
+	Accept func(*Session, *http.Request) Receiver
+}
+
+// Counters are what the Engine.IO layer counts. The server owns them.
+type Counters struct {
+	Sessions        atomic.Int64  // open now
+	Opened          atomic.Uint64 // since the start
+	Refused         atomic.Uint64 // requests answered with an error
+	Upgrades        atomic.Uint64 // from polling to WebSocket
+	Received        atomic.Uint64 // messages from clients
+	Sent            atomic.Uint64 // messages queued for clients
+	SlowClients     atomic.Uint64 // sessions closed because they did not read
+	VolatileDropped atomic.Uint64 // volatile messages dropped
+	PingTimeouts    atomic.Uint64
+	ProtocolErrors  atomic.Uint64 // sessions closed because of bad input
+}
+
+// A Receiver takes what one session receives.
+type Receiver interface {
+	// Message takes one message: never two at a time, in the order in which
+	// the client sent them. data is valid until Message returns. Message may
+	// block to slow the client down; it brackets this with Session.Pause and
+	// Session.Resume, and returns when the session closes. An error closes
+	// the session with ReasonParseError.
+	Message(data []byte, binary bool) error
+
+	// BatchEnd is called on the goroutine of Message when what has come
+	// together has been handed over.
+	BatchEnd()
+
+	// Closed is called once, when the session has ended, from any goroutine.
+	// It must not block.
+	Closed(reason string)
+}

@@ -1,0 +1,222 @@
+package engineio
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/roomspan/roomspan/server/internal/outbound"
+	"github.com/roomspan/roomspan/server/internal/wheel"
+	"github.com/roomspan/roomspan/server/internal/ws"
+)
+
+const (
+	transportPolling   = "polling"
+	transportWebSocket = "websocket"
+)
+
+// Server serves the requests of Engine.IO clients. It is an http.Handler and
+// does not look at the path.
+type Server struct {
+	cfg     Config
+	flusher *outbound.Flusher
+	wheel   *wheel.Wheel
+	wg      sync.WaitGroup // goroutines of sessions
+
+	mu       sync.RWMutex
+	sessions map[string]*Session
+	closed   bool
+}
+
+// NewServer returns a Server. Close ends it.
+func NewServer(cfg Config) *Server {
+	// Fine enough that a time-out is late by a small part of itself.
+	tick := min(max(min(cfg.PingInterval, cfg.PingTimeout)/20, 5*time.Millisecond), 50*time.Millisecond)
+	return &Server{
+		cfg:      cfg,
+		flusher:  outbound.NewFlusher(),
+		wheel:    wheel.New(tick),
+		sessions: make(map[string]*Session),
+	}
+}
+
+// Wheel returns the timing wheel of the server, for the layers above.
+func (srv *Server) Wheel() *wheel.Wheel { return srv.wheel }
+
+// Close refuses new clients, closes all sessions with reason and waits until
+// their goroutines have ended. When ctx ends, connections that are left are cut.
+func (srv *Server) Close(ctx context.Context, reason string) error {
+	srv.mu.Lock()
+	srv.closed = true
+	all := make([]*Session, 0, len(srv.sessions))
+	for _, s := range srv.sessions {
+		all = append(all, s)
+	}
+	srv.mu.Unlock()
+	for _, s := range all {
+		s.Close(reason)
+	}
+	done := make(chan struct{})
+	go func() {
+		srv.wg.Wait()
+		close(done)
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+		for _, s := range all {
+			s.terminate()
+		}
+		<-done
+	}
+	for _, s := range all {
+		s.terminate()
+	}
+	srv.flusher.Close()
+	srv.wheel.Close()
+	return err
+}
+
+func (srv *Server) wsOptions() ws.Options {
+	return ws.Options{
+		MaxMessage:   srv.cfg.MaxPayload,
+		MaxFragments: srv.cfg.MaxFragments,
+		WriteTimeout: srv.cfg.WriteTimeout,
+	}
+}
+
+// newSession makes a session known, or returns nil when the server is closed.
+func (srv *Server) newSession(r *http.Request, conn *ws.Conn) *Session {
+	var id [15]byte
+	_, _ = rand.Read(id[:])
+	s := &Session{srv: srv, id: base64.RawURLEncoding.EncodeToString(id[:]), conn: conn}
+	s.key = uint32(id[0]) | uint32(id[1])<<8
+	s.rcv = srv.cfg.Accept(s, r)
+	srv.mu.Lock()
+	if srv.closed {
+		srv.mu.Unlock()
+		s.state = stateClosed
+		s.ended(ReasonForcedClose)
+		return nil
+	}
+	srv.sessions[s.id] = s
+	srv.mu.Unlock()
+	srv.cfg.Counters.Sessions.Add(1)
+	srv.cfg.Counters.Opened.Add(1)
+	s.mu.Lock()
+	if s.state == stateOpen {
+		srv.wheel.Set(&s.heartbeat, s, srv.cfg.PingInterval)
+	}
+	s.mu.Unlock()
+	return s
+}
+
+func (srv *Server) forget(s *Session) {
+	srv.mu.Lock()
+	_, known := srv.sessions[s.id]
+	delete(srv.sessions, s.id)
+	srv.mu.Unlock()
+	if known {
+		srv.cfg.Counters.Sessions.Add(-1)
+	}
+}
+
+func (srv *Server) find(sid string) *Session {
+	srv.mu.RLock()
+	defer srv.mu.RUnlock()
+	return srv.sessions[sid]
+}
+
+// openPacket is the first packet of a session (Engine.IO v4, "Handshake").
+func (s *Session) openPacket(upgrade bool) string {
+	upgrades := ""
+	if upgrade {
+		upgrades = `"` + transportWebSocket + `"`
+	}
+	cfg := &s.srv.cfg
+	return fmt.Sprintf(`0{"sid":"%s","upgrades":[%s],"pingInterval":%d,"pingTimeout":%d,"maxPayload":%d}`,
+		s.id, upgrades, cfg.PingInterval.Milliseconds(), cfg.PingTimeout.Milliseconds(), cfg.MaxPayload)
+}
+
+// ServeHTTP implements http.Handler. The order of its checks is that of
+// engine.io, since clients and test suites see it in the error codes.
+func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	query := r.URL.Query()
+	if !srv.origin(w, r) {
+		srv.refuse(w, errForbidden)
+		return
+	}
+	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		srv.preflight(w, r)
+		return
+	}
+	s, no := srv.verify(r, query)
+	if no != nil {
+		srv.refuse(w, no)
+		return
+	}
+	switch upgrade := query.Get("transport") == transportWebSocket; {
+	case upgrade && s == nil:
+		srv.openWebSocket(w, r, w.Header())
+	case upgrade:
+		srv.probeWebSocket(w, r, w.Header(), s)
+	case s == nil:
+		srv.openPolling(w, r)
+	case r.Method == http.MethodGet:
+		s.get(w, r)
+	case r.Method == http.MethodPost:
+		s.post(w, r)
+	default:
+		srv.refuse(w, errBadMethod)
+	}
+}
+
+// verify finds the session of a request, nil for a handshake, or the reason to
+// refuse it.
+func (srv *Server) verify(r *http.Request, query url.Values) (*Session, *refusal) {
+	transport := query.Get("transport")
+	upgrade := ws.IsUpgrade(r)
+	switch {
+	case len(query["transport"]) != 1,
+		transport != transportPolling && transport != transportWebSocket,
+		transport == transportPolling && !srv.cfg.Polling && !query.Has("sid"),
+		transport == transportWebSocket && !srv.cfg.WebSocket:
+		return nil, errUnknownTransport
+	case strings.ContainsFunc(r.Header.Get("Origin"), isControl):
+		return nil, errBadRequest
+	}
+	if query.Has("sid") {
+		s := srv.find(query.Get("sid"))
+		switch {
+		case s == nil:
+			return nil, errUnknownSession
+		case query.Get("EIO") != "4":
+			return nil, errBadRequest // not the version of the handshake
+		case upgrade != (transport == transportWebSocket):
+			return nil, errBadRequest
+		case !upgrade && s.Transport() != transport:
+			return nil, errBadRequest
+		}
+		return s, nil
+	}
+	switch {
+	case r.Method != http.MethodGet:
+		return nil, errBadMethod
+	case upgrade != (transport == transportWebSocket):
+		return nil, errBadRequest
+	case query.Get("EIO") != "4":
+		return nil, errUnsupportedVersion
+	}
+	return nil, nil
+}
+
+func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }

@@ -1,0 +1,123 @@
+package engineio
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/roomspan/roomspan/server/internal/outbound"
+	"github.com/roomspan/roomspan/server/internal/wheel"
+	"github.com/roomspan/roomspan/server/internal/ws"
+)
+
+type state uint8
+
+const (
+	stateOpen    state = iota
+	stateClosing       // nothing more is accepted; what is queued still goes out
+	stateClosed
+)
+
+// Session is one client at the Engine.IO layer. Its methods may be called
+// concurrently.
+type Session struct {
+	srv *Server
+	rcv Receiver
+	id  string
+	key uint32 // chooses the goroutine of the flusher
+
+	paused atomic.Int32 // the receiver keeps the client from being read
+
+	mu        sync.Mutex
+	queue     outbound.Queue
+	conn      *ws.Conn // the WebSocket; nil while the transport is polling
+	poll      *poll    // the GET that waits
+	upgrade   *upgrade // the probe under way
+	posted    chan struct{}
+	state     state
+	corks     uint16 // handlers that gather what they emit
+	notified  bool   // the receiver knows that the session has ended
+	held      bool   // nothing goes out for the moment
+	flushing  bool   // somebody writes, and will look at the queue again
+	scheduled bool   // the flusher will call Flush
+	later     bool   // the flusher will call FlushOverdue
+	blocked   bool   // the peer does not take what is written
+	waiting   bool   // for a pong
+	extended  bool   // the wait for the pong has been extended
+	heartbeat wheel.Timer
+}
+
+// ID returns the id of the session: 20 characters, made of 15 random bytes.
+func (s *Session) ID() string { return s.id }
+
+// Transport returns "polling" or "websocket".
+func (s *Session) Transport() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != nil {
+		return transportWebSocket
+	}
+	return transportPolling
+}
+
+// Pause tells that the receiver blocks the client on purpose, so that its
+// silence is no ping timeout. Calls nest.
+func (s *Session) Pause() { s.paused.Add(1) }
+
+// Resume takes a Pause back.
+func (s *Session) Resume() { s.paused.Add(-1) }
+
+// receive hands one packet of the client to whom it concerns. It runs on the
+// goroutine that reads the transport. A non-empty reason ends the session.
+func (s *Session) receive(data []byte, binary bool) (reason string) {
+	if binary {
+		return s.message(data, true)
+	}
+	if len(data) == 0 {
+		return ReasonParseError
+	}
+	switch data[0] {
+	case '4':
+		return s.message(data[1:], false)
+	case '3':
+		s.pong()
+		return ""
+	case '1':
+		return ReasonTransportClose
+	case '2':
+		// In version 4 the server pings; engine.io calls this an invalid
+		// heartbeat direction.
+		return ReasonTransportError
+	case '0', '5', '6':
+		return "" // ignored outside of an upgrade, as engine.io does
+	case 'b':
+		raw, err := decodeBase64(data[1:])
+		if err != nil {
+			return ReasonParseError
+		}
+		return s.message(raw, true)
+	}
+	return ReasonParseError
+}
+
+func (s *Session) message(data []byte, binary bool) string {
+	s.mu.Lock()
+	open := s.state == stateOpen
+	s.extendLocked()
+	s.mu.Unlock()
+	if !open {
+		return ""
+	}
+	s.srv.cfg.Counters.Received.Add(1)
+	if err := s.rcv.Message(data, binary); err != nil {
+		return ReasonParseError
+	}
+	return ""
+}
+
+// fail ends the session for a reason that receive gave.
+func (s *Session) fail(reason string) {
+	if reason == ReasonParseError || reason == ReasonTransportError {
+		s.srv.cfg.Counters.ProtocolErrors.Add(1)
+	}
+	s.Close(reason)
+}

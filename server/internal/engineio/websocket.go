@@ -1,0 +1,94 @@
+package engineio
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/roomspan/roomspan/server/internal/outbound"
+	"github.com/roomspan/roomspan/server/internal/ws"
+)
+
+// errEnd ends ws.Conn.Serve when the session has been dealt with already.
+var errEnd = errors.New("engineio: session over")
+
+// wsReader takes what a WebSocket brings. It lives on the goroutine that reads.
+type wsReader struct {
+	s       *Session
+	conn    *ws.Conn
+	probing bool // until the client has sent its upgrade packet
+}
+
+// openWebSocket makes a session of a handshake without polling.
+func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, h http.Header) {
+	conn, err := ws.Upgrade(w, r, h, srv.wsOptions())
+	if err != nil {
+		srv.cfg.Counters.Refused.Add(1)
+		return
+	}
+	s := srv.newSession(r, conn)
+	if s == nil {
+		_ = conn.Close()
+		return
+	}
+	s.Send(outbound.Packet(s.openPacket(false)))
+	// net/http keeps the request and its buffers as long as the handler runs.
+	srv.wg.Go(func() { s.serve(&wsReader{s: s, conn: conn}) })
+}
+
+// serve reads a WebSocket until it ends.
+func (s *Session) serve(r *wsReader) {
+	err := r.conn.Serve(r)
+	if r.probing {
+		s.endProbe(r.conn)
+		return
+	}
+	var ce *ws.CloseError
+	switch {
+	case errors.Is(err, errEnd):
+		r.conn.Linger(s.srv.cfg.CloseTimeout)
+		s.terminate()
+	case errors.As(err, &ce) && ce.Remote:
+		// The client waits for the server to close the connection first.
+		s.closeWith(ReasonTransportClose, closeFrame)
+		s.FlushNow()
+		s.abort(ReasonTransportClose)
+	case errors.As(err, &ce):
+		s.srv.cfg.Counters.ProtocolErrors.Add(1)
+		s.closeWith(ReasonTransportError, outbound.Frame(ws.AppendClose(nil, ce.Code, ce.Reason)))
+		s.FlushNow()
+		r.conn.Linger(s.srv.cfg.CloseTimeout)
+		s.terminate()
+	default:
+		s.abort(ReasonTransportClose)
+	}
+}
+
+// Message implements ws.Handler.
+func (r *wsReader) Message(binary bool, data []byte) error {
+	if r.probing {
+		return r.probe(binary, data)
+	}
+	if reason := r.s.receive(data, binary); reason != "" {
+		r.s.fail(reason)
+		r.s.FlushNow()
+		return errEnd
+	}
+	return nil
+}
+
+// Ping implements ws.Handler.
+func (r *wsReader) Ping(payload []byte) error {
+	pong := ws.AppendFrame(nil, ws.OpPong, payload)
+	if r.probing {
+		return r.conn.WriteAll(pong)
+	}
+	r.s.Send(outbound.Frame(pong))
+	return nil
+}
+
+// BatchEnd implements ws.Handler.
+func (r *wsReader) BatchEnd() {
+	if !r.probing {
+		r.s.rcv.BatchEnd()
+	}
+}

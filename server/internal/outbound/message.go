@@ -1,0 +1,127 @@
+// Package outbound is the way out: messages encoded and framed once for all
+// their receivers, the bounded queue of a connection, and the flusher that
+// writes what has gathered.
+package outbound
+
+import (
+	"encoding/base64"
+	"sync"
+
+	"github.com/roomspan/roomspan/server/internal/ws"
+)
+
+// Separator stands between the packets of a polling payload (Engine.IO v4).
+const Separator = 0x1e
+
+// Flags are the options of a message.
+type Flags struct {
+	Volatile   bool // may be dropped if the receiver cannot take it now
+	NoCompress bool // the transport must not compress it
+}
+
+// Message is one thing to send: an Engine.IO packet or several that must stay
+// together, in every form that a transport needs. It is immutable and shared
+// by all its receivers.
+type Message struct {
+	Flags
+	frames  []byte   // WebSocket frames, back to back
+	text    []byte   // the first packet, a part of frames; nil for a bare frame
+	binary  [][]byte // the packets behind it, all binary
+	payload func() []byte
+}
+
+// Start returns a buffer with room for a message of about n bytes, to which the
+// caller appends the text of an Engine.IO packet of type message ("4" stands
+// there already) before it calls Finish.
+func Start(n int) []byte {
+	return append(make([]byte, ws.MaxHeader, ws.MaxHeader+1+n), '4')
+}
+
+// Finish makes a message of a buffer that began with Start, followed by binary
+// packets. It owns buf; it copies attachments.
+func Finish(buf []byte, attachments [][]byte, flags Flags) *Message {
+	m := &Message{Flags: flags, binary: attachments}
+	n := len(buf) - ws.MaxHeader
+	start := ws.MaxHeader - ws.HeaderSize(n)
+	ws.AppendHeader(buf[start:start:ws.MaxHeader], ws.OpText, n)
+	m.text = buf[ws.MaxHeader:]
+	if len(attachments) == 0 {
+		m.frames = buf[start:]
+		return m
+	}
+	size := len(buf) - start
+	for _, b := range attachments {
+		size += ws.HeaderSize(len(b)) + len(b)
+	}
+	frames := append(make([]byte, 0, size), buf[start:]...)
+	for _, b := range attachments {
+		frames = ws.AppendFrame(frames, ws.OpBinary, b)
+	}
+	m.frames = frames
+	m.payload = sync.OnceValue(m.buildPayload)
+	return m
+}
+
+// Packet returns the message of one Engine.IO text packet, given with its type
+// digit.
+func Packet(text string) *Message {
+	frames := ws.AppendFrame(nil, ws.OpText, []byte(text))
+	return &Message{frames: frames, text: frames[len(frames)-len(text):]}
+}
+
+// Binary returns the message of one binary packet. It copies b.
+func Binary(b []byte) *Message {
+	m := &Message{frames: ws.AppendFrame(nil, ws.OpBinary, b)}
+	m.binary = [][]byte{m.frames[len(m.frames)-len(b):]}
+	m.payload = sync.OnceValue(m.buildPayload)
+	return m
+}
+
+// Frame returns the message of a WebSocket control frame, which does not
+// exist on any other transport. It owns frame.
+func Frame(frame []byte) *Message { return &Message{frames: frame} }
+
+// Frames returns the bytes of the message on a WebSocket. They are not to be
+// changed.
+func (m *Message) Frames() []byte { return m.frames }
+
+// Packets returns the number of Engine.IO packets in the message.
+func (m *Message) Packets() int {
+	n := len(m.binary)
+	if m.text != nil {
+		n++
+	}
+	return n
+}
+
+// AppendPayload appends the message to a polling payload, with a separator if
+// dst is not empty.
+func (m *Message) AppendPayload(dst []byte) []byte {
+	p := m.text
+	if m.payload != nil {
+		p = m.payload()
+	}
+	if len(p) == 0 {
+		return dst
+	}
+	if len(dst) > 0 {
+		dst = append(dst, Separator)
+	}
+	return append(dst, p...)
+}
+
+func (m *Message) buildPayload() []byte {
+	size := len(m.text)
+	for _, b := range m.binary {
+		size += 2 + base64.StdEncoding.EncodedLen(len(b))
+	}
+	p := append(make([]byte, 0, size), m.text...)
+	for _, b := range m.binary {
+		if len(p) > 0 {
+			p = append(p, Separator)
+		}
+		p = append(p, 'b')
+		p = base64.StdEncoding.AppendEncode(p, b)
+	}
+	return p
+}

@@ -1,0 +1,129 @@
+package ws
+
+import (
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Options are the bounds of a connection. All must be set.
+type Options struct {
+	// MaxMessage is the size in bytes of the longest message that is read.
+	MaxMessage int
+
+	// MaxFragments is how many frames one message may come in.
+	MaxFragments int
+
+	// WriteTimeout is how long a blocking write waits for the peer.
+	WriteTimeout time.Duration
+}
+
+// Conn is the server's end of one WebSocket connection.
+//
+// One goroutine reads, by Serve. One goroutine at a time writes, by TryWrite
+// and WriteAll; who that is, is the business of the owner. Close may be called
+// by anyone at any time.
+type Conn struct {
+	nc  net.Conn
+	raw syscall.RawConn // nil if nc is no plain socket
+	opt Options
+
+	in    *readBuffer // holds bytes in[start:end]; nil if there are none
+	start int
+	end   int
+
+	msg       []byte // payload gathered of a message in several frames or reads
+	msgOp     Opcode // of the message under way, 0 if none
+	fragments int
+	frame     header // of the frame whose payload is under way, if rest > 0
+	rest      int    // payload bytes of frame that have not come
+}
+
+const readBufferSize = 4096
+
+type readBuffer [readBufferSize]byte
+
+var readBuffers = sync.Pool{New: func() any { return new(readBuffer) }}
+
+// NewConn returns a Conn over nc, on which the handshake has been done. early
+// is what the peer sent behind it; the Conn owns it.
+func NewConn(nc net.Conn, early []byte, opt Options) *Conn {
+	c := &Conn{nc: nc, opt: opt}
+	if sc, ok := nc.(syscall.Conn); ok && nonblocking {
+		if raw, err := sc.SyscallConn(); err == nil {
+			c.raw = raw
+		}
+	}
+	if len(early) > readBufferSize {
+		// net/http's buffer is of the same size; a larger one comes from
+		// another server's.
+		c.nc, c.raw, early = &prefixed{Conn: nc, early: early}, nil, nil
+	}
+	if len(early) > 0 {
+		c.in = readBuffers.Get().(*readBuffer)
+		c.end = copy(c.in[:], early)
+	}
+	return c
+}
+
+// prefixed is a connection whose first bytes have been read already.
+type prefixed struct {
+	net.Conn
+	early []byte
+}
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.early) == 0 {
+		return p.Conn.Read(b)
+	}
+	n := copy(b, p.early)
+	p.early = p.early[n:]
+	return n, nil
+}
+
+// RemoteAddr returns the address of the peer.
+func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// Close closes the connection at once, without a close frame. A Serve under
+// way returns.
+func (c *Conn) Close() error { return c.nc.Close() }
+
+// CanTryWrite reports whether TryWrite writes anything: only a plain socket
+// can be written to without waiting, TLS cannot.
+func (c *Conn) CanTryWrite() bool { return c.raw != nil }
+
+// TryWrite writes what the kernel takes of b without waiting and returns how
+// much that was. It does not keep b.
+func (c *Conn) TryWrite(b []byte) (int, error) {
+	if c.raw == nil {
+		return 0, nil
+	}
+	return tryWrite(c.raw, b)
+}
+
+// WriteAll writes all of b and waits for the peer as long as WriteTimeout
+// allows. It does not keep b.
+func (c *Conn) WriteAll(b []byte) error {
+	if err := c.nc.SetWriteDeadline(time.Now().Add(c.opt.WriteTimeout)); err != nil {
+		return err
+	}
+	_, err := c.nc.Write(b)
+	return err
+}
+
+// Linger reads and throws away what the peer still sends, until it closes the
+// connection or d has passed: closing at once would make the kernel discard
+// what was written last. It is for the goroutine that has called Serve.
+func (c *Conn) Linger(d time.Duration) {
+	if c.nc.SetReadDeadline(time.Now().Add(d)) != nil {
+		return
+	}
+	b := readBuffers.Get().(*readBuffer)
+	defer readBuffers.Put(b)
+	for range 1 << 10 {
+		if _, err := c.nc.Read(b[:]); err != nil {
+			return
+		}
+	}
+}

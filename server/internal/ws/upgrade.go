@@ -1,0 +1,49 @@
+package ws
+
+import (
+	"net/http"
+	"strings"
+
+	gobwas "github.com/gobwas/ws"
+)
+
+// IsUpgrade reports whether a request asks for a WebSocket, before any
+// validation.
+func IsUpgrade(r *http.Request) bool {
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return false
+	}
+	for _, v := range r.Header["Connection"] {
+		for token := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Upgrade takes over the connection of a request and completes the handshake
+// of RFC 6455, section 4.2, declining all extensions. A request that is no
+// proper handshake is answered with 400, 405, 426 or 505 and an error is
+// returned. The Conn does not refer to w or r.
+func Upgrade(w http.ResponseWriter, r *http.Request, h http.Header, opt Options) (*Conn, error) {
+	nc, rw, _, err := gobwas.HTTPUpgrader{Timeout: opt.WriteTimeout, Header: h}.Upgrade(r, w)
+	if err != nil {
+		if nc != nil {
+			_ = nc.Close()
+		}
+		return nil, err
+	}
+	// A client may send its first frame in one segment with the handshake.
+	var early []byte
+	if n := rw.Reader.Buffered(); n > 0 {
+		b, err := rw.Reader.Peek(n)
+		if err != nil {
+			_ = nc.Close()
+			return nil, err
+		}
+		early = append(early, b...)
+	}
+	return NewConn(nc, early, opt), nil
+}

@@ -1,0 +1,59 @@
+// Package clients_test lets real Socket.IO clients meet one node.
+package clients_test
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/roomspan/roomspan/test/internal/peer"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.Cleanup(peer.Exit)) }
+
+// servers start what the scripts are run against. Node shows that a script asks for nothing but Socket.IO.
+var servers = []struct {
+	name  string
+	start func(t *testing.T) *peer.Process
+}{
+	{"roomspan", func(t *testing.T) *peer.Process {
+		return peer.Start(t, peer.Build(t, "./test/testserver"), "-addr", "127.0.0.1:0")
+	}},
+	{"node", func(t *testing.T) *peer.Process {
+		p := peer.Node(t, "peer-redis.mjs")
+		p.Listening()
+		return p
+	}},
+}
+
+func TestScenarios(t *testing.T) {
+	for _, server := range servers {
+		t.Run(server.name, func(t *testing.T) {
+			peer.Need(t, "node")
+			p := server.start(t)
+			for _, transport := range []string{"polling", "websocket", "upgrade"} {
+				t.Run(transport, func(t *testing.T) {
+					peer.Checks(t, 5*time.Minute, "scenarios.mjs", "--url", p.URL(), "--transports", transport)
+				})
+			}
+		})
+	}
+}
+
+// TestLedger lets numbered messages flow both ways while the client upgrades from polling to WebSocket: none may be
+// lost, come twice, or come out of order.
+func TestLedger(t *testing.T) {
+	for _, server := range servers {
+		t.Run(server.name, func(t *testing.T) {
+			peer.Need(t, "node")
+			rounds := 2
+			if peer.Full() && server.name == "roomspan" {
+				rounds = 50
+			}
+			p := server.start(t)
+			peer.Checks(t, 15*time.Minute, "ledger.mjs", "--url", p.URL(), "--rounds", strconv.Itoa(rounds))
+		})
+	}
+}

@@ -1,0 +1,60 @@
+package peer
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"testing"
+	"time"
+)
+
+// Check is the outcome of a named check in a script of test/node: a line of JSON on its standard output.
+type Check struct {
+	Check string
+	OK    bool
+	Error string
+	// MS is how long the check took, or what it measured, in milliseconds.
+	MS int
+}
+
+// Checks runs a script of test/node whose output is one Check a line, each of which becomes a subtest. The script must
+// end within limit.
+func Checks(t *testing.T, limit time.Duration, script string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	p := Node(t, script, args...)
+	checks := 0
+	for {
+		check, err := p.ReadCheck(ctx)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", script, err)
+		}
+		checks++
+		t.Run(check.Check, func(t *testing.T) {
+			if !check.OK {
+				t.Errorf("after %d ms: %s", check.MS, check.Error)
+			}
+		})
+	}
+	if err := p.Wait(ctx); err != nil {
+		t.Errorf("%s: %v", script, err)
+	}
+	if checks == 0 {
+		t.Errorf("%s has checked nothing", script)
+	}
+}
+
+// ReadCheck reads a line of the program's standard output as a Check. At the end of the output the error is io.EOF.
+func (p *Process) ReadCheck(ctx context.Context) (Check, error) {
+	line, err := p.ReadLine(ctx)
+	if err != nil {
+		return Check{}, err
+	}
+	var check Check
+	err = json.Unmarshal([]byte(line), &check)
+	return check, err
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package peer
+
+// race says if this test binary has the race detector.
+const race = true

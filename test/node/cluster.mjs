@@ -1,0 +1,147 @@
+// What clients of two nodes of one cluster see: node cluster.mjs --a URL --b URL.
+import { parse } from "./args.mjs";
+import { equal, run } from "./check.mjs";
+import { Client } from "./client.mjs";
+
+const urls = parse({ a: undefined, b: undefined });
+const bytes = Buffer.from([0, 1, 2, 127, 128, 255]);
+
+// open connects clients by name; the first letter of a name tells the node.
+async function open(t, names, namespace = "/") {
+  const clients = {};
+  for (const name of names) {
+    const client = await Client.open(urls[name[0]], "websocket", namespace);
+    t.defer(() => client.close());
+    clients[name] = client;
+  }
+  return clients;
+}
+
+const all = ["a1", "a2", "b1", "b2"];
+
+// marked waits until what from has sent before has reached all clients: a broadcast follows it.
+async function marked(from, clients) {
+  from.emit("bcast", -1, "mark");
+  for (const client of Object.values(clients)) equal(await client.next("msg"), [-1, "mark"], "the broadcast after it");
+}
+
+// both is a check from a to b and from b to a. fn gets the clients, named as if it were the first.
+function both(checks, name, fn) {
+  const turned = (c) => ({ a1: c.b1, a2: c.b2, b1: c.a1, b2: c.a2 });
+  checks[`${name}, a to b`] = async (t) => fn(await open(t, all));
+  checks[`${name}, b to a`] = async (t) => fn(turned(await open(t, all)));
+}
+
+// No whole number beyond 64 bits is among them: Node's own adapter makes 0 of 1e300.
+const values = {
+  text: "Ünïcödé 日本語 👩‍👩‍👧‍👦 \u2028 \u0000 \"\\",
+  numbers: [0, -1, 1.5, 127, 128, 65_536, 4_294_967_296, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, 5e-324],
+  "true, false, null": [true, false, null],
+  nested: { a: [{ b: [[], {}, ""] }], ключ: { x: null } },
+  binary: bytes,
+  "nested binary": { a: [bytes, { b: Buffer.from("second") }], text: "beside" },
+  "100 KB of text": "0123456789".repeat(10_000),
+  "100 KB of binary": Buffer.alloc(100_000, bytes),
+};
+
+const byID = (x, y) => (x.id < y.id ? -1 : 1);
+const checks = {};
+
+both(checks, "broadcast", async (c) => {
+  for (const [kind, value] of Object.entries(values)) {
+    c.a1.emit("bcast", 1, value);
+    for (const client of Object.values(c)) equal(await client.next("msg"), [1, value], kind);
+  }
+});
+
+both(checks, "500 broadcasts in order", async (c) => {
+  for (let n = 0; n < 500; n++) c.a1.emit("bcast", n, n % 10 === 9 ? bytes : null);
+  for (const client of Object.values(c)) {
+    for (let n = 0; n < 500; n++) equal(await client.next("msg"), [n, n % 10 === 9 ? bytes : null], `message ${n}`);
+  }
+});
+
+both(checks, "others", async (c) => {
+  c.a1.emit("others", { data: bytes });
+  for (const name of ["a2", "b1", "b2"]) equal(await c[name].next("msg"), [0, { data: bytes }], name);
+  await marked(c.a1, c);
+});
+
+both(checks, "room", async (c) => {
+  for (const name of ["a1", "b1"]) await c[name].ask("join", "röom");
+  for (const x of ["text", bytes]) {
+    c.a2.emit("room", "röom", x);
+    for (const name of ["a1", "b1"]) equal(await c[name].next("msg"), [0, x], name);
+  }
+  await c.b1.ask("leave", "röom");
+  c.a1.emit("room", "röom", "after b1 left");
+  equal(await c.a1.next("msg"), [0, "after b1 left"], "a1");
+  await marked(c.a1, c);
+});
+
+both(checks, "room of one socket", async (c) => {
+  c.a1.emit("room", c.b2.id, "direct");
+  equal(await c.b2.next("msg"), [0, "direct"], "b2");
+  await marked(c.a1, c);
+});
+
+both(checks, "ask", async (c) => {
+  for (const name of ["a1", "b1", "b2"]) {
+    await c[name].ask("join", "asked");
+    c[name].socket.on("question", (x, done) => done({ id: c[name].id, x }));
+  }
+  for (const x of ["text", bytes]) {
+    const [answers] = await c.a1.ask("ask", "asked", x);
+    equal(answers.sort(byID), ["a1", "b1", "b2"].map((name) => ({ id: c[name].id, x })).sort(byID), "answers");
+  }
+});
+
+both(checks, "ask the other node only", async (c) => {
+  await c.b1.ask("join", "there");
+  c.b1.socket.on("question", (x, done) => done([x]));
+  equal(await c.a1.ask("ask", "there", 1), [[[1]]], "answers");
+});
+
+both(checks, "fetch", async (c) => {
+  for (const name of ["a1", "b1", "b2"]) await c[name].ask("join", "fetched");
+  await c.b2.ask("join", "second");
+  const [sockets] = await c.a2.ask("fetch", "fetched");
+  const want = ["a1", "b1", "b2"].map((name) => {
+    const rooms = [c[name].id, "fetched"];
+    if (name === "b2") rooms.push("second");
+    return { id: c[name].id, rooms: rooms.sort() };
+  });
+  const got = sockets.map(({ id, rooms }) => ({ id, rooms: rooms.sort() }));
+  equal(got.sort(byID), want.sort(byID), "sockets");
+});
+
+both(checks, "kick", async (c) => {
+  for (const name of ["a1", "b1"]) await c[name].ask("join", "out");
+  c.a2.emit("kick", "out");
+  for (const name of ["a1", "b1"]) equal((await c[name].next("disconnect"))[0], "io server disconnect", name);
+  equal(await c.a2.ask("fetch", "out"), [[]], "sockets left in the room");
+  for (const name of ["a2", "b2"]) c[name].none("disconnect");
+});
+
+both(checks, "gone from the room after a disconnect", async (c) => {
+  for (const name of ["a1", "b1"]) await c[name].ask("join", "left");
+  c.b1.socket.disconnect();
+  let sockets;
+  do [sockets] = await c.a1.ask("fetch", "left");
+  while (sockets.length !== 1);
+  equal(sockets[0].id, c.a1.id, "who is left");
+});
+
+checks["namespaces are apart"] = async (t) => {
+  const main = await open(t, all);
+  const custom = await open(t, all, "/custom");
+  for (const c of [main, custom]) await c.b1.ask("join", "same name");
+  custom.a1.emit("bcast", 1, bytes);
+  for (const client of Object.values(custom)) equal(await client.next("msg"), [1, bytes], "/custom");
+  custom.a1.emit("room", "same name", "custom only");
+  equal(await custom.b1.next("msg"), [0, "custom only"], "/custom");
+  equal((await custom.a1.ask("fetch", "same name"))[0].map((s) => s.id), [custom.b1.id], "sockets of /custom");
+  await marked(main.a1, main);
+};
+
+process.exit((await run(checks)) ? 0 : 1);

@@ -1,0 +1,35 @@
+// The events that every server of these tests answers, on the namespaces / and /custom.
+
+// serve lets io, a socket.io Server, answer them; node is the name that whoami tells.
+export function serve(io, node) {
+  for (const name of ["/", "/custom"]) {
+    const nsp = io.of(name);
+    nsp.on("connection", (socket) => {
+      socket.emit("auth", socket.handshake.auth);
+      socket.on("message", (...args) => socket.emit("message-back", ...args));
+      socket.on("message-with-ack", (...args) => args.pop()(...args));
+      socket.on("echo", (x) => socket.emit("echo", x));
+      socket.on("bcast", (n, x) => nsp.emit("msg", n, x));
+      socket.on("join", async (room, done) => {
+        await socket.join(room);
+        done();
+      });
+      socket.on("leave", async (room, done) => {
+        await socket.leave(room);
+        done();
+      });
+      socket.on("room", (room, x) => nsp.to(room).emit("msg", 0, x));
+      socket.on("others", (x) => socket.broadcast.emit("msg", 0, x));
+      socket.on("rooms", (done) => done([...socket.rooms]));
+      socket.on("whoami", (done) => done({ id: socket.id, node }));
+      socket.on("ask", (room, x, done) => {
+        nsp.to(room).timeout(2000).emit("question", x, (_, answers) => done(answers));
+      });
+      socket.on("fetch", async (room, done) => {
+        const sockets = await nsp.in(room).fetchSockets();
+        done(sockets.map(({ id, rooms }) => ({ id, rooms: [...rooms] })));
+      });
+      socket.on("kick", (room) => nsp.in(room).disconnectSockets());
+    });
+  }
+}

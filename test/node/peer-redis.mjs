@@ -1,0 +1,27 @@
+// A server on Node's own socket.io: node peer-redis.mjs [--port N] [--redis URL].
+// It prints "listening on ADDR" when it hears the other nodes in that Redis; without --redis it is alone.
+import { createServer } from "node:http";
+import { createAdapter } from "@socket.io/redis-adapter";
+import { createClient } from "redis";
+import { Server } from "socket.io";
+import { parse } from "./args.mjs";
+import { serve } from "./contract.mjs";
+
+const { port, redis } = parse({ port: 0, redis: "" });
+
+const http = createServer();
+const options = {};
+let heard = async () => {};
+if (redis) {
+  const pub = createClient({ url: redis });
+  const sub = pub.duplicate();
+  for (const client of [pub, sub]) client.on("error", (e) => console.error(String(e)));
+  await Promise.all([pub.connect(), sub.connect()]);
+  options.adapter = createAdapter(pub, sub);
+  // The adapter subscribes without saying when it is done. Redis answers in order: after the answer to one more, it is.
+  heard = () => sub.subscribe(`ready of ${process.pid}`, () => {});
+}
+const io = new Server(http, options);
+serve(io, `node-${process.pid}`);
+await heard();
+http.listen(port, "127.0.0.1", () => console.log(`listening on 127.0.0.1:${http.address().port}`));
