@@ -8,33 +8,33 @@ if ! command -v go >/dev/null; then
   exit 1
 fi
 
-# Program and the Debian package that has it. The race detector needs a C compiler.
-packages=()
-need() {
-  command -v "$1" >/dev/null || packages+=("${@:2}")
-}
-need redis-server redis-server
-need chromium chromium
-need node nodejs
-need npm npm
-need gcc gcc libc6-dev
+# install PROGRAM=PACKAGE... installs the Debian package of each program that is missing.
+install() {
+  local packages=() as_root=() entry
+  for entry; do
+    command -v "${entry%%=*}" >/dev/null || packages+=("${entry#*=}")
+  done
+  ((${#packages[@]})) || return 0
 
-if ((${#packages[@]})); then
-  as_root=()
   if ((EUID != 0)); then
     as_root=(sudo)
     [[ -t 0 ]] || as_root=(sudo -n)
   fi
   if ! command -v apt-get >/dev/null || { ((EUID != 0)) && ! command -v sudo >/dev/null; }; then
-    echo "ci/deps.sh: the tests need these packages, and there is no apt-get or no right to use it: ${packages[*]}" >&2
+    echo "ci/deps.sh: install what these Debian packages have; there is no apt-get or no right to use it: ${packages[*]}" >&2
     exit 1
   fi
   echo "ci/deps.sh: installing ${packages[*]}"
   # With run level 1 the package starts no Redis service: the tests start their own.
-  apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -q -y)
+  local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -q -y)
   "${apt[@]}" update </dev/null
   "${apt[@]}" install --no-install-recommends "${packages[@]}" </dev/null
-fi
+}
+
+# The race detector needs a C compiler.
+install redis-server=redis-server chromium=chromium node=nodejs gcc=build-essential
+# Some packages of Node bring npm and refuse to stand beside that of Debian.
+install npm=npm
 
 # A copy of the lock file beside the modules says what they were installed from.
 lock=test/node/package-lock.json

@@ -51,10 +51,11 @@ func (c Config) withDefaults() Config {
 //
 // Calls that ask other nodes return what has come and a
 // *[adapter.MissingAnswersError] when their context ends, when the adapter is
-// closed, or at once when the question could not be published. Where the bus
-// cannot say how many nodes there are, they wait until the context ends and
-// expect one answer more than came. A node that leaves or dies is no longer
-// waited for. With a context that has ended they do nothing.
+// closed, or, when the question could not be published, as soon as this node
+// has answered. When the bus fails to count the nodes, they wait until the
+// context ends. The error then expects one answer more than came. A node that
+// leaves or dies is no longer waited for, if heartbeats tell. With a context
+// that has ended these calls do nothing and return its error.
 //
 // After Close it behaves as [adapter.Local] does.
 //

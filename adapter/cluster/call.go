@@ -105,18 +105,14 @@ func (a *Adapter) begin(ctx context.Context, kind Type) (*request, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := &request{id: a.newID(), kind: kind, done: make(chan struct{}), expected: unknown}
+	r := newRequest(a.newID(), kind)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.peers == nil {
 		return nil, adapter.ErrClosed
 	}
-	r.nodes = make(map[string]*node, len(a.peers))
-	for id := range a.peers {
-		r.nodes[id] = &node{}
-	}
 	if a.counter == nil {
-		r.expected = len(a.peers)
+		r.waitFor(maps.Keys(a.peers))
 	}
 	a.pending[r.id] = r
 	return r, nil
@@ -141,9 +137,8 @@ func (a *Adapter) abandon() []*request {
 func (a *Adapter) ask(ctx context.Context, r *request, m *Message) error {
 	m.RequestID = r.id
 	if err := a.publish(m); err != nil {
-		// The clients of this node may still answer.
 		r.blame(err)
-		r.expect(0)
+		r.expect(0) // the clients of this node may still answer
 		return r.wait(ctx)
 	}
 	if a.counter != nil {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"sync"
 
 	"github.com/roomspan/roomspan/adapter"
@@ -117,7 +118,7 @@ func (a *Adapter) receiveFetch(m *Message) {
 	if m.RequestID == "" {
 		return
 	}
-	sockets, err := a.Local.FetchSockets(nil, selector(m))
+	sockets, err := a.Local.FetchSockets(context.Background(), selector(m))
 	if err == nil {
 		a.reply(m, &Message{Type: FetchAnswer, Sockets: sockets})
 	}
@@ -127,7 +128,7 @@ func (a *Adapter) receiveListRooms(m *Message) {
 	if m.RequestID == "" {
 		return
 	}
-	rooms, err := a.Local.Rooms(nil)
+	rooms, err := a.Local.Rooms(context.Background())
 	if err == nil {
 		a.reply(m, &Message{Type: ListRoomsAnswer, Rooms: rooms})
 	}

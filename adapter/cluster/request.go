@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"iter"
 	"math"
 	"sync"
 
@@ -26,8 +27,9 @@ type request struct {
 	unnamed node
 
 	// expected is how many nodes are to answer, or unknown. answered is how
-	// many have.
+	// many have. byName says that those to answer are listed in nodes.
 	expected, answered int
+	byName             bool
 
 	// asked is how many clients were asked for an acknowledgement as far as
 	// known, lost how many of them will not answer. askedHere says whether
@@ -49,8 +51,25 @@ const maxClients = math.MaxInt32
 
 // node is what another node owes to a request.
 type node struct {
+	listed   bool // known when the request began
 	answered bool
 	open     int // clients that were asked and have not answered
+}
+
+func newRequest(id string, kind Type) *request {
+	return &request{
+		id: id, kind: kind, done: make(chan struct{}),
+		nodes: make(map[string]*node), expected: unknown,
+	}
+}
+
+// waitFor names the nodes that are to answer, before the request is published.
+func (r *request) waitFor(senders iter.Seq[string]) {
+	r.byName, r.expected = true, 0
+	for sender := range senders {
+		r.nodes[sender] = &node{listed: true}
+		r.expected++
+	}
 }
 
 // receive takes an answer. A second one of the same node is ignored, also an
@@ -112,6 +131,11 @@ func (r *request) take(n *node, m *Message) {
 	}
 	n.answered = n != &r.unnamed
 	r.answered++
+	if r.byName && !n.listed {
+		// One that came since the request began is welcome, but not in
+		// place of another.
+		r.expected++
+	}
 }
 
 // gone stops waiting for a node that is no longer there. What it has said
@@ -123,10 +147,10 @@ func (r *request) gone(sender string) {
 	if n == nil || r.ended {
 		return
 	}
-	if !n.answered {
-		n.answered = true
+	if n.listed && !n.answered {
 		r.expected--
 	}
+	n.answered = true
 	r.lost += n.open
 	n.open = 0
 	r.check()
@@ -165,21 +189,23 @@ func (r *request) expect(nodes int) {
 	r.check()
 }
 
-// blame sets why answers will be missing, unless that is known.
+// blame sets why answers will be missing, unless the request has ended.
 func (r *request) blame(cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.cause == nil {
+	if !r.ended {
 		r.cause = cause
 	}
 }
 
-// fail ends the request.
+// fail ends the request, unless it has ended.
 func (r *request) fail(cause error) {
-	r.blame(cause)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.end()
+	if !r.ended {
+		r.cause = cause
+		r.end()
+	}
 }
 
 func (r *request) check() {

@@ -15,6 +15,9 @@
 // The protocol carries one value in the acknowledgement of a client or of a
 // server-side event: of several, the first reaches other nodes.
 //
+// Changes of the connection are logged once each. The client, go-redis, prints
+// some errors of its own to standard error, which its SetLogger turns off.
+//
 // Whoever can publish on the Redis can speak for every node: the protocol
 // authenticates nothing.
 package redis

@@ -49,11 +49,13 @@ type process struct {
 	t    testing.TB
 	path string
 	port int
+	args []string
 	cmd  *exec.Cmd
 }
 
-// runProcess starts a redis-server, or skips the test if there is none.
-func runProcess(t testing.TB) *process {
+// runProcess starts a redis-server with further arguments, or skips the test if
+// there is none.
+func runProcess(t testing.TB, args ...string) *process {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -62,7 +64,7 @@ func runProcess(t testing.TB) *process {
 		}
 		t.Skip("redis-server is not installed")
 	}
-	p := &process{t: t, path: path, port: freePort(t)}
+	p := &process{t: t, path: path, port: freePort(t), args: args}
 	p.restart()
 	t.Cleanup(p.stop)
 	return p
@@ -83,8 +85,9 @@ func (p *process) url() string  { return "redis://" + p.addr() }
 
 func (p *process) restart() {
 	p.t.Helper()
-	p.cmd = exec.Command(p.path, "--port", strconv.Itoa(p.port), "--bind", "127.0.0.1",
-		"--save", "", "--appendonly", "no", "--dir", p.t.TempDir())
+	args := append([]string{"--port", strconv.Itoa(p.port), "--bind", "127.0.0.1",
+		"--save", "", "--appendonly", "no", "--dir", p.t.TempDir()}, p.args...)
+	p.cmd = exec.Command(p.path, args...)
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/roomspan/roomspan/adapter"
 )
 
-// errNotConnected is the state of a link before the first attempt has ended.
-var errNotConnected = errors.New("not connected yet")
+// errConnecting is the state of a link before the first attempt has ended.
+var errConnecting = errors.New("still connecting")
 
 type linkState uint8
 
@@ -38,7 +38,7 @@ type link struct {
 }
 
 func newLink(log *slog.Logger) *link {
-	return &link{log: log, cause: errNotConnected, changed: make(chan struct{})}
+	return &link{log: log, cause: errConnecting, changed: make(chan struct{})}
 }
 
 // watch returns a channel that is closed at the next change.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/tinylib/msgp/msgp"
@@ -20,10 +19,6 @@ import (
 // idsPrefix marks, inside this node, requests of the old kind that want the
 // ids of sockets and not their descriptions.
 const idsPrefix = "\x00ids:"
-
-// defaultTimeout is how long clients are asked for an acknowledgement when the
-// sender does not say.
-const defaultTimeout = 5 * time.Second
 
 // namespace is the bus of one namespace: what it publishes takes the form of
 // the protocol, and what is heard becomes messages for its adapter.
@@ -268,8 +263,8 @@ func (n *namespace) broadcastRequest(r *request, m *cluster.Message) (*cluster.M
 	if packet.nsp != n.name {
 		return nil, nil
 	}
-	m.Type, m.Timeout = cluster.Broadcast, defaultTimeout
-	if r.opts != nil && r.opts.timeout > 0 {
+	m.Type = cluster.Broadcast
+	if r.opts != nil {
 		m.Timeout = r.opts.timeout
 	}
 	m.Packet, err = argument{packet.data, r.packet.msgpack}.list()

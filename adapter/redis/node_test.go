@@ -30,7 +30,6 @@ type node struct {
 type nodeOptions struct {
 	namespace string
 	rooms     []string
-	options   []redis.Option
 }
 
 func start(t testing.TB, backend *redis.Backend, opts nodeOptions) *node {

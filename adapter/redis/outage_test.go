@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -307,6 +308,26 @@ func TestCloseWithoutRedis(t *testing.T) {
 	if err := n.backend.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
+	if got := n.backend.Stats().Dropped; got != 10 {
+		t.Errorf("%d counted as dropped", got)
+	}
+}
+
+// Nor does it wait for longer than a time-out for one that hangs.
+func TestCloseWhileHanging(t *testing.T) {
+	t.Parallel()
+	r := runProcess(t)
+	n := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	r.pause()
+	defer r.resume()
+	numbered(n, 0, 10)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	if err := n.backend.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Close: %v", err)
+	}
+	t.Logf("Close took %v", time.Since(begin))
 	if got := n.backend.Stats().Dropped; got != 10 {
 		t.Errorf("%d counted as dropped", got)
 	}

@@ -71,11 +71,11 @@ func unhex(t *testing.T, s string) string {
 
 func TestRequestsOfNode(t *testing.T) {
 	r := runEmbedded(t)
-	n := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	n := start(t, redis.New(r.url()), nodeOptions{rooms: []string{"r1"}}).ready()
 	p := newPeer(t, r)
 	tests := []struct{ name, request, response string }{
 		{"ids of sockets", `{"uid":"peer01","requestId":"q","type":0,"rooms":[]}`, `{"requestId":"q","sockets":["socket"]}`},
-		{"rooms", `{"uid":"peer01","requestId":"q","type":1}`, `{"requestId":"q","rooms":["socket"]}`},
+		{"rooms", `{"uid":"peer01","requestId":"q","type":1}`, `{"requestId":"q","rooms":["r1"]}`},
 		{"sockets", `{"uid":"peer01","requestId":"q","type":5,"opts":{"rooms":[],"except":[]}}`,
 			`{"requestId":"q","sockets":[{"id":"socket","handshake":{},"rooms":["socket"],"data":{}}]}`},
 		{"join, legacy", `{"uid":"peer01","requestId":"q","type":2,"sid":"socket","room":"x"}`, `{"requestId":"q"}`},
@@ -100,12 +100,12 @@ func TestRequestsOfNode(t *testing.T) {
 
 func TestSpecificResponses(t *testing.T) {
 	r := runEmbedded(t)
-	start(t, redis.New(r.url(), redis.WithSpecificResponseChannel()), nodeOptions{}).ready()
+	start(t, redis.New(r.url(), redis.WithSpecificResponseChannel()), nodeOptions{rooms: []string{"r1"}}).ready()
 	p := newPeer(t, r)
 	p.say(requests, `{"uid":"peer01","requestId":"q","type":1}`)
-	p.expect("socket.io-response#/#peer01#", `{"requestId":"q","rooms":["socket"]}`)
+	p.expect("socket.io-response#/#peer01#", `{"requestId":"q","rooms":["r1"]}`)
 	p.say(requests, `{"requestId":"q","type":1}`)
-	p.expect(responses, `{"requestId":"q","rooms":["socket"]}`)
+	p.expect(responses, `{"requestId":"q","rooms":["r1"]}`)
 }
 
 func TestEmitter(t *testing.T) {

@@ -84,14 +84,20 @@ func (p *Packet) decodeNamespace(text []byte) (rest []byte, err error) {
 		p.Namespace = "/"
 		return text, nil
 	}
-	namespace, rest, _ := bytes.Cut(text, []byte{','})
-	namespace, _, _ = bytes.Cut(namespace, []byte{'?'})
+	namespace := text
+	if comma := bytes.IndexByte(text, ','); comma >= 0 {
+		namespace, rest = text[:comma], text[comma+1:]
+	}
+	if p.Namespace == string(namespace) { // most packets name the one before them
+		return rest, nil
+	}
+	if query := bytes.IndexByte(namespace, '?'); query >= 0 {
+		namespace = namespace[:query]
+	}
 	if !utf8.Valid(namespace) {
 		return nil, errNamespace
 	}
-	if p.Namespace != string(namespace) {
-		p.Namespace = string(namespace)
-	}
+	p.Namespace = string(namespace)
 	return rest, nil
 }
 

@@ -8,8 +8,8 @@ import "math"
 // not zero, every placeholder at any depth must refer to one of that many
 // attachments; else placeholders are plain data. Every error wraps [ErrParse].
 //
-// It takes linear time, and allocates only if dst has no room or the nesting
-// is unusually deep. Eight bytes for each element are the most it needs.
+// It takes linear time, and allocates only if dst has no room, which needs
+// eight bytes for each element, or if the nesting is unusually deep.
 func Scan(data []byte, attachments int, limits Limits, dst []Span) ([]Span, error) {
 	if i := skipSpace(data, 0); i == len(data) || data[i] != '[' {
 		return dst, errNotArray

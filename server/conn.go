@@ -1,0 +1,278 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+
+	"github.com/roomspan/roomspan/server/internal/engineio"
+	"github.com/roomspan/roomspan/server/internal/outbound"
+	"github.com/roomspan/roomspan/server/internal/parser"
+	"github.com/roomspan/roomspan/server/internal/wheel"
+)
+
+// conn is one client: an Engine.IO session and its sockets, one for each
+// namespace that it joined. It is the session's Receiver.
+//
+// Locks: conn.mu comes before the locks of the session and of the wheel. No
+// method of an adapter is called under it.
+type conn struct {
+	srv       *Server
+	session   *engineio.Session
+	handshake *Handshake
+	timer     wheel.Timer // for the first namespace, then for attachments
+
+	mu      sync.Mutex
+	space   *sync.Cond // signals room in the inbox; nil until someone waits
+	first   *Socket    // the only socket of most clients
+	others  []*Socket
+	queued  int // events in the inboxes of all sockets
+	bytes   int // and their size
+	asked   int // acknowledgements that are waited for
+	joined  bool
+	lagging bool // attachments are missing
+	closed  bool
+
+	// Of the reading goroutine alone:
+	kick    *Socket  // has events and perhaps no worker
+	partial *partial // the packet whose attachments are coming
+}
+
+// partial is a packet whose attachments have not all come.
+type partial struct {
+	packet      parser.Packet
+	attachments [][]byte
+}
+
+var (
+	errInvalidState = errors.New("server: packet out of place")
+	errAttachments  = errors.New("server: text where an attachment was due, or the other way round")
+)
+
+// packets are the decoder's memory, borrowed while one packet is decoded.
+var packets = sync.Pool{New: func() any { return &parser.Packet{Elements: make([]parser.Span, 0, 8)} }}
+
+func (s *Server) accept(session *engineio.Session, r *http.Request) engineio.Receiver {
+	c := &conn{srv: s, session: session, handshake: handshakeOf(r)}
+	s.engine.Wheel().Set(&c.timer, c, s.cfg.connectTimeout)
+	return c
+}
+
+// Expire implements wheel.Owner: the client has not joined a namespace, or not
+// sent the attachments that it promised.
+func (c *conn) Expire(*wheel.Timer) {
+	c.mu.Lock()
+	late := !c.joined || c.lagging
+	lagging := c.lagging
+	c.mu.Unlock()
+	switch {
+	case late && lagging:
+		c.session.Close(string(ReasonParseError))
+	case late:
+		c.session.Close(string(ReasonForcedServerClose))
+	}
+}
+
+// Message implements engineio.Receiver.
+func (c *conn) Message(data []byte, binary bool) error {
+	if c.partial != nil || binary {
+		return c.attachment(data, binary)
+	}
+	p := packets.Get().(*parser.Packet)
+	defer packets.Put(p)
+	if err := p.Decode(data, parser.Limits{MaxAttachments: c.srv.cfg.maxAttachments}); err != nil {
+		return err
+	}
+	if p.Attachments == 0 {
+		return c.dispatch(p, nil)
+	}
+	kept := *p
+	kept.Data = append([]byte(nil), p.Data...)
+	kept.Elements = append([]parser.Span(nil), p.Elements...)
+	kept.Name = nil
+	c.partial = &partial{packet: kept}
+	c.lag(true)
+	return nil
+}
+
+// attachment takes a binary message, which belongs to the packet before it.
+func (c *conn) attachment(data []byte, binary bool) error {
+	part := c.partial
+	if part == nil || !binary {
+		return errAttachments
+	}
+	part.attachments = append(part.attachments, append([]byte{}, data...))
+	if len(part.attachments) < part.packet.Attachments {
+		return nil
+	}
+	c.partial = nil
+	c.lag(false)
+	return c.dispatch(&part.packet, part.attachments)
+}
+
+// lag notes that attachments are due, or have come.
+func (c *conn) lag(lagging bool) {
+	c.mu.Lock()
+	c.lagging = lagging
+	joined := c.joined
+	c.mu.Unlock()
+	switch w := c.srv.engine.Wheel(); {
+	case lagging:
+		w.Set(&c.timer, c, c.srv.cfg.connectTimeout)
+	case joined:
+		w.Stop(&c.timer)
+	}
+}
+
+// dispatch hands a packet to its socket. It runs on the reading goroutine, and
+// must not keep the packet.
+func (c *conn) dispatch(p *parser.Packet, attachments [][]byte) error {
+	if p.Type == parser.Connect {
+		return c.connect(p)
+	}
+	s := c.socket(p.Namespace)
+	if s == nil {
+		if p.Type == parser.Ack || p.Type == parser.Disconnect || c.left(p.Namespace) {
+			return nil
+		}
+		return c.outOfPlace()
+	}
+	switch p.Type {
+	case parser.Event:
+		return c.receive(s, newEvent(s, p, attachments))
+	case parser.Ack:
+		s.acknowledged(p, attachments)
+	case parser.Disconnect:
+		s.end(ReasonClientDisconnect, false)
+	default:
+		return c.outOfPlace()
+	}
+	return nil
+}
+
+// outOfPlace ends the connection as Node does when a client sends events to a
+// namespace that it has not joined, or joins one twice.
+func (c *conn) outOfPlace() error {
+	c.srv.counters.engine.ProtocolErrors.Add(1)
+	c.session.Close(string(ReasonForcedServerClose))
+	return nil
+}
+
+// connect begins to join the client to a namespace.
+func (c *conn) connect(p *parser.Packet) error {
+	ns := c.srv.lookup(p.Namespace)
+	if ns == nil {
+		c.send(parser.AppendConnectError(outbound.Start(64), p.Namespace, "Invalid namespace", nil))
+		return nil
+	}
+	auth := []byte("{}")
+	if p.Data != nil {
+		auth = append([]byte(nil), p.Data...)
+	}
+	s := newSocket(c, ns, auth)
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	if c.socketLocked(ns.name) != nil {
+		c.mu.Unlock()
+		return c.outOfPlace()
+	}
+	if c.first == nil {
+		c.first = s
+	} else {
+		c.others = append(c.others, s)
+	}
+	s.inbox = append(s.inbox, task{run: s.connect})
+	c.workLocked(s)
+	c.mu.Unlock()
+	return nil
+}
+
+// left reports whether events for a namespace are to be ignored: the server
+// has disconnected the socket, and the client did not know yet when it sent.
+func (c *conn) left(namespace string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.joined && c.srv.lookup(namespace) != nil && c.socketLocked(namespace) == nil
+}
+
+func (c *conn) socket(namespace string) *Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.socketLocked(namespace)
+	if s != nil && s.state != stateConnected {
+		return nil
+	}
+	return s
+}
+
+func (c *conn) socketLocked(namespace string) *Socket {
+	if c.first != nil && c.first.ns.name == namespace {
+		return c.first
+	}
+	for _, s := range c.others {
+		if s.ns.name == namespace {
+			return s
+		}
+	}
+	return nil
+}
+
+func (c *conn) socketsLocked() []*Socket {
+	var all []*Socket
+	if c.first != nil {
+		all = append(all, c.first)
+	}
+	return append(all, c.others...)
+}
+
+func (c *conn) removeLocked(s *Socket) {
+	if c.first == s {
+		c.first = nil
+	}
+	for i, o := range c.others {
+		if o == s {
+			c.others = append(c.others[:i:i], c.others[i+1:]...)
+			return
+		}
+	}
+}
+
+// send queues a packet, given as the buffer that began with outbound.Start.
+func (c *conn) send(buf []byte) bool {
+	return c.session.Send(outbound.Finish(buf, nil, outbound.Flags{}))
+}
+
+// BatchEnd implements engineio.Receiver.
+func (c *conn) BatchEnd() {
+	if s := c.kick; s != nil {
+		c.kick = nil
+		c.mu.Lock()
+		c.workLocked(s)
+		c.mu.Unlock()
+	}
+}
+
+// Closed implements engineio.Receiver. It may be called in the middle of a
+// broadcast, while the index of rooms is locked: the sockets are taken out of
+// it by a goroutine of their own.
+func (c *conn) Closed(reason string) {
+	c.srv.engine.Wheel().Stop(&c.timer)
+	c.mu.Lock()
+	c.closed = true
+	all := c.socketsLocked()
+	if c.space != nil {
+		c.space.Broadcast()
+	}
+	c.mu.Unlock()
+	if len(all) == 0 {
+		return
+	}
+	c.srv.workers.Go(func() {
+		for _, s := range all {
+			s.end(Reason(reason), false)
+		}
+	})
+}

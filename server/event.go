@@ -1,0 +1,127 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/server/internal/args"
+	"github.com/roomspan/roomspan/server/internal/parser"
+)
+
+// An Event is an event that a client sent. It stays valid after the handler
+// has returned, and may be answered later, from any goroutine.
+type Event struct {
+	socket *Socket
+	values values // the first is the name
+	name   string // set by the registry when a handler is found
+	ackID  uint64
+	asks   bool
+	acked  atomic.Bool
+}
+
+// values are the elements of a JSON array that a client sent, not yet decoded.
+type values struct {
+	data        []byte
+	spans       []parser.Span
+	attachments [][]byte
+	room        [4]parser.Span // where spans point to, if there are few
+}
+
+// keep copies what aliases the reader's buffer.
+func (v *values) keep(p *parser.Packet, attachments [][]byte) {
+	v.data = append([]byte(nil), p.Data...)
+	v.spans = append(v.room[:0], p.Elements...)
+	v.attachments = attachments
+}
+
+func (v *values) decode(from int, dst []any) error {
+	for i, d := range dst {
+		if from+i >= len(v.spans) {
+			return nil // what is missing is undefined to a JavaScript client too
+		}
+		if err := (args.Codec{}).Decode(v.spans[from+i].Of(v.data), v.attachments, d); err != nil {
+			return &DecodeError{Index: i, Err: err}
+		}
+	}
+	return nil
+}
+
+func (v *values) all(from int) ([]any, error) {
+	all := make([]any, max(len(v.spans)-from, 0))
+	dst := make([]any, len(all))
+	for i := range all {
+		dst[i] = &all[i]
+	}
+	return all, v.decode(from, dst)
+}
+
+func newEvent(s *Socket, p *parser.Packet, attachments [][]byte) *Event {
+	ev := &Event{socket: s, ackID: p.ID, asks: p.HasID}
+	ev.values.keep(p, attachments)
+	return ev
+}
+
+func (e *Event) size() int {
+	n := len(e.values.data)
+	for _, b := range e.values.attachments {
+		n += len(b)
+	}
+	return n
+}
+
+// Name returns the name of the event.
+func (e *Event) Name() string {
+	if e.name == "" {
+		name, err := parser.EventName(e.values.spans[0].Of(e.values.data))
+		if err == nil {
+			return string(name)
+		}
+	}
+	return e.name
+}
+
+// Socket returns the socket of the client that sent the event.
+func (e *Event) Socket() *Socket { return e.socket }
+
+// Len returns the number of arguments.
+func (e *Event) Len() int { return len(e.values.spans) - 1 }
+
+// Decode stores the arguments in the values that the pointers point to, as
+// encoding/json does; binary attachments go into []byte wherever the types
+// have it. Where there are fewer arguments than pointers, the rest is left
+// alone; more arguments are ignored. The error is a *[DecodeError].
+func (e *Event) Decode(dst ...any) error { return e.values.decode(1, dst) }
+
+// Args returns all arguments, decoded as encoding/json decodes into any, with
+// []byte for binary attachments. The error is a *[DecodeError].
+func (e *Event) Args() ([]any, error) { return e.values.all(1) }
+
+// WantsAck reports whether the client asked for an acknowledgement.
+func (e *Event) WantsAck() bool { return e.asks }
+
+// Ack answers the client. Errors: [ErrNoAck], [ErrAcked], [ErrDisconnected], or
+// an argument that cannot be encoded; the event is then still unanswered.
+func (e *Event) Ack(values ...any) error {
+	if !e.asks {
+		return ErrNoAck
+	}
+	p, err := args.Codec{}.EncodeArgs(values)
+	if err != nil {
+		return err
+	}
+	if !e.acked.CompareAndSwap(false, true) {
+		return ErrAcked
+	}
+	s := e.socket
+	if !s.Connected() {
+		return ErrDisconnected
+	}
+	m := finish(&parser.Packet{
+		Type: parser.Ack, Namespace: s.ns.name, ID: e.ackID, HasID: true,
+		Attachments: len(p.Attachments), Data: p.Args,
+	}, p.Attachments, adapter.Flags{})
+	if !s.conn.session.Send(m) {
+		return ErrDisconnected
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package server
+
+import (
+	"encoding/json"
+	"iter"
+	"time"
+
+	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/server/internal/outbound"
+)
+
+// host is a namespace as its adapter sees it.
+type host struct{ ns *Namespace }
+
+var _ adapter.Host = host{}
+
+func (h host) Namespace() string { return h.ns.name }
+
+// Deliver implements adapter.Host: encoded and framed once for all receivers.
+func (h host) Deliver(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.Socket]) {
+	var m *outbound.Message
+	for s := range to {
+		if m == nil {
+			m = h.ns.message(p, flags, nil)
+		}
+		s.(*Socket).conn.session.Send(m)
+	}
+}
+
+// Ask implements adapter.Host. All receivers share one ack id, and so the
+// frame.
+func (h host) Ask(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.Socket], timeout time.Duration, answer func(*adapter.Packet)) int {
+	var m *outbound.Message
+	id := h.ns.ackIDs.Add(1)
+	count := 0
+	for member := range to {
+		if m == nil {
+			m = h.ns.message(p, flags, &id)
+		}
+		count++
+		s := member.(*Socket)
+		if !s.expect(id, timeout, func(a *Answer, err error) {
+			if err != nil {
+				answer(nil)
+				return
+			}
+			answer(a.packet())
+		}) {
+			answer(nil)
+			continue
+		}
+		if !s.conn.session.Send(m) {
+			s.forget(id, ErrDisconnected)
+		}
+	}
+	return count
+}
+
+func (h host) Describe(member adapter.Socket) adapter.SocketInfo {
+	s := member.(*Socket)
+	data, err := json.Marshal(s.Data())
+	if err != nil || s.Data() == nil {
+		data = []byte("{}")
+	}
+	return adapter.SocketInfo{ID: s.id, Handshake: s.Handshake().describe(), Rooms: s.Rooms(), Data: data}
+}
+
+func (h host) Disconnect(member adapter.Socket, closeConn bool) {
+	member.(*Socket).Disconnect(closeConn)
+}
+
+// ServerSideEvent implements adapter.Host. No handlers can be registered for
+// such events: they go unanswered, as on Node.
+func (h host) ServerSideEvent(*adapter.Packet, func(*adapter.Packet)) {}

@@ -1,0 +1,154 @@
+package server
+
+import (
+	"runtime/debug"
+	"sync"
+)
+
+// task is one thing that a socket's worker does: an event to handle, or a
+// step of the socket's life.
+type task struct {
+	event *Event
+	run   func()
+}
+
+// askedFactor is how much further a client is read while something waits for
+// its acknowledgement. A handler that waits for an ack of its own client would
+// else starve: the ack may stand behind events that fill the inbox, and the
+// inbox does not empty before the handler returns. Beyond this second bound
+// the client is not read all the same, and the wait ends by its time-out.
+const askedFactor = 16
+
+// receive puts an event into the inbox of its socket. It runs on the reading
+// goroutine, and blocks while the inbox is full.
+func (c *conn) receive(s *Socket, ev *Event) error {
+	if c.kick != nil && c.kick != s {
+		c.BatchEnd()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fullLocked() {
+		c.workLocked(s)
+		c.waitLocked()
+	}
+	if s.state != stateConnected {
+		return nil
+	}
+	s.inbox = append(s.inbox, task{event: ev})
+	c.queued++
+	c.bytes += ev.size()
+	c.kick = s
+	return nil
+}
+
+func (c *conn) fullLocked() bool {
+	factor := 1
+	if c.asked > 0 {
+		factor = askedFactor
+	}
+	return !c.closed &&
+		(c.queued >= c.srv.cfg.inboundEvents*factor || c.bytes >= c.srv.cfg.inboundBytes*factor)
+}
+
+func (c *conn) waitLocked() {
+	if c.space == nil {
+		c.space = sync.NewCond(&c.mu)
+	}
+	c.srv.counters.inboundPauses.Add(1)
+	c.session.Pause()
+	for c.fullLocked() {
+		c.space.Wait()
+	}
+	c.session.Resume()
+}
+
+// workLocked starts the worker of a socket that has something to do.
+func (c *conn) workLocked(s *Socket) {
+	if !s.working && len(s.inbox) > 0 {
+		s.working = true
+		c.srv.workers.Add(1)
+		go s.work()
+	}
+}
+
+// work does what is in the inbox, in order, and ends when it is empty. What
+// handlers send to their own client meanwhile goes out together.
+func (s *Socket) work() {
+	c := s.conn
+	defer c.srv.workers.Done()
+	c.session.Cork()
+	for {
+		c.mu.Lock()
+		if len(s.inbox) == 0 {
+			s.working = false
+			s.inbox = nil
+			c.mu.Unlock()
+			break
+		}
+		t := s.inbox[0]
+		s.inbox[0] = task{}
+		s.inbox = s.inbox[1:]
+		if t.event != nil {
+			c.takenLocked(t.event)
+		}
+		c.mu.Unlock()
+		if t.event != nil {
+			s.handle(t.event)
+		} else {
+			t.run()
+		}
+	}
+	c.session.Uncork()
+}
+
+// takenLocked accounts for an event that has left an inbox.
+func (c *conn) takenLocked(ev *Event) {
+	c.queued--
+	c.bytes -= ev.size()
+	if c.space != nil {
+		c.space.Broadcast()
+	}
+}
+
+// handle runs the handlers of an event.
+func (s *Socket) handle(ev *Event) {
+	s.ns.srv.counters.events.Add(1)
+	found := false
+	for _, r := range [2]*registry{&s.ns.handlers, s.handlers.Load()} {
+		for _, h := range r.find(ev) {
+			found = true
+			if err := s.guard(func() error { return h(ev) }); err != nil {
+				s.ns.srv.handlerError(s, ev.Name(), err)
+			}
+		}
+	}
+	if !found {
+		s.ns.srv.counters.unhandled.Add(1)
+	}
+}
+
+// guard calls a function of the user and makes a panic an error.
+func (s *Socket) guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.ns.srv.counters.panics.Add(1)
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// handlerError reports what a function of the user returned or panicked with.
+func (s *Server) handlerError(socket *Socket, event string, err error) {
+	s.counters.handlerErrors.Add(1)
+	log := s.cfg.logger
+	if p, ok := err.(*PanicError); ok {
+		log.Error("socket.io: panic in a handler", "event", event, "socket", socket.id, "panic", p.Value, "stack", string(p.Stack))
+	} else {
+		log.Error("socket.io: handler failed", "event", event, "socket", socket.id, "error", err)
+	}
+	if f := s.cfg.errorHandler; f != nil {
+		defer func() { _ = recover() }() // the hook of last resort has none of its own
+		f(socket, event, err)
+	}
+}

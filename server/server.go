@@ -1,0 +1,163 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/roomspan/roomspan/server/internal/engineio"
+)
+
+// Server is a Socket.IO server: an http.Handler for the requests of clients,
+// to be mounted at the path that clients use, "/socket.io/" by default. It
+// owns no listener. It embeds its main namespace, "/". All methods may be
+// called concurrently.
+type Server struct {
+	*Namespace
+	cfg      config
+	id       string
+	engine   *engineio.Server
+	counters counters
+
+	mu         sync.RWMutex
+	namespaces map[string]*Namespace
+	closed     bool
+
+	workers sync.WaitGroup // goroutines that run handlers, and teardowns
+}
+
+// New returns a server. It does no network I/O: with [WithAdapter] the server
+// begins to connect to its cluster in the background. The error is an
+// [OptionError], or that of a back-end whose configuration is not valid.
+func New(opts ...Option) (*Server, error) {
+	s := &Server{cfg: defaults(), namespaces: make(map[string]*Namespace)}
+	for _, opt := range opts {
+		opt(&s.cfg)
+	}
+	if err := s.cfg.validate(); err != nil {
+		return nil, err
+	}
+	var id [8]byte
+	_, _ = rand.Read(id[:])
+	s.id = hex.EncodeToString(id[:])
+	if err := s.cfg.backend.Start(node{s}); err != nil {
+		return nil, err
+	}
+	s.engine = engineio.NewServer(s.engineConfig())
+	ns, err := s.Of("/")
+	if err != nil {
+		_ = s.Shutdown(context.Background())
+		return nil, err
+	}
+	s.Namespace = ns
+	return s, nil
+}
+
+func (s *Server) engineConfig() engineio.Config {
+	return engineio.Config{
+		PingInterval:   s.cfg.pingInterval,
+		PingTimeout:    s.cfg.pingTimeout,
+		UpgradeTimeout: s.cfg.upgradeTimeout,
+		WriteTimeout:   s.cfg.writeTimeout,
+		CloseTimeout:   min(s.cfg.writeTimeout, 10*time.Second),
+		MaxPayload:     s.cfg.maxPayload,
+		MaxFragments:   1024,
+		QueuePackets:   s.cfg.queuePackets,
+		QueueBytes:     s.cfg.queueBytes,
+		Polling:        s.cfg.polling,
+		WebSocket:      s.cfg.webSocket,
+		Origins:        s.cfg.origins,
+		Counters:       &s.counters.engine,
+		Accept:         s.accept,
+	}
+}
+
+// node is the server as its back-end sees it.
+type node struct{ s *Server }
+
+func (n node) NodeID() string       { return n.s.id }
+func (n node) Logger() *slog.Logger { return n.s.cfg.logger }
+
+// NodeID returns the id of this node in the cluster: 16 hexadecimal digits,
+// made anew for each Server.
+func (s *Server) NodeID() string { return s.id }
+
+// ServeHTTP implements http.Handler: it serves long-polling requests and takes
+// over the connections of WebSockets. It does not look at the path.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+// Of returns the namespace of that name, and makes it if there is none: from
+// then on clients can connect to it. A missing leading slash is added, as on
+// Node. The error is [ErrClosed], an [OptionError] for a name that cannot be
+// written in a packet, or that of the adapter.
+func (s *Server) Of(name string) (*Namespace, error) {
+	if !strings.HasPrefix(name, "/") {
+		name = "/" + name
+	}
+	if strings.ContainsAny(name, ",?") {
+		return nil, &OptionError{"Of", "a namespace has no comma and no question mark in its name"}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	if ns := s.namespaces[name]; ns != nil {
+		return ns, nil
+	}
+	ns := newNamespace(s, name)
+	a, err := s.cfg.backend.Open(host{ns})
+	if err != nil {
+		return nil, err
+	}
+	ns.adapter = a
+	s.namespaces[name] = ns
+	return ns, nil
+}
+
+func (s *Server) lookup(name string) *Namespace {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.namespaces[name]
+}
+
+// Ready blocks until this node hears the other nodes and can reach them, or
+// until ctx ends; then the error says what is missing. Without a cluster it
+// returns at once. Clients of this node are served in either case.
+func (s *Server) Ready(ctx context.Context) error { return s.cfg.backend.Ready(ctx) }
+
+// Shutdown ends the server: new clients are refused with 503, all clients are
+// disconnected with [ReasonServerShuttingDown] after what is queued for them
+// has been sent (they reconnect by themselves, to whoever serves them then),
+// handlers under way are waited for, and the back-end is closed. When ctx ends
+// first, connections are cut and its error is returned; handlers that still
+// run are then no longer waited for. Further calls return nil.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	err := s.engine.Close(ctx, string(ReasonServerShuttingDown))
+	done := make(chan struct{})
+	go func() {
+		s.workers.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if cerr := s.cfg.backend.Close(ctx); err == nil {
+		err = cerr
+	}
+	return err
+}
