@@ -87,7 +87,8 @@ func TestConcurrentUse(t *testing.T) {
 	for w := range 8 {
 		workers.Go(func() {
 			for i := range 150 {
-				s := add(t, l, fmt.Sprint(w, "-", i), "r0", fmt.Sprint("r", i%5), fmt.Sprint("r", w))
+				s := adaptertest.NewSocket(fmt.Sprint(w, "-", i))
+				l.Add(s, "r0", fmt.Sprint("r", i%5), fmt.Sprint("r", w))
 				sel := adapter.Selector{
 					Rooms:  []string{"r4", fmt.Sprint("r", w), "r0", "r2"},
 					Except: []string{s.ID(), "r3"},

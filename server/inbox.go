@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"runtime/debug"
 	"sync"
 )
@@ -139,7 +140,11 @@ func (s *Socket) guard(f func() error) (err error) {
 }
 
 // handlerError reports what a function of the user returned or panicked with.
+// That the client has gone meanwhile is no news: its disconnection is.
 func (s *Server) handlerError(socket *Socket, event string, err error) {
+	if errors.Is(err, ErrDisconnected) {
+		return
+	}
 	s.counters.handlerErrors.Add(1)
 	log := s.cfg.logger
 	if p, ok := err.(*PanicError); ok {

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/roomspan/roomspan/server"
+)
+
+type identity struct {
+	ID   string `json:"id"`
+	Node string `json:"node"`
+}
+
+type member struct {
+	ID    string   `json:"id"`
+	Rooms []string `json:"rooms"`
+}
+
+// register gives a namespace the events that the outside tests know.
+func register(io *server.Server, ns *server.Namespace) {
+	ns.OnConnection(func(s *server.Socket) { _ = s.Emit("auth", s.Handshake().Auth) })
+	ns.Handle("message", func(e *server.Event) error {
+		args, err := e.Args()
+		if err != nil {
+			return err
+		}
+		return e.Socket().Emit("message-back", args...)
+	})
+	ns.Handle("message-with-ack", func(e *server.Event) error {
+		args, err := e.Args()
+		if err != nil {
+			return err
+		}
+		return e.Ack(args...)
+	})
+	ns.Handle("echo", func(e *server.Event) error {
+		args, err := e.Args()
+		if err != nil {
+			return err
+		}
+		return e.Socket().Emit("echo", args...)
+	})
+	registerRooms(ns)
+	server.Reply(ns, "whoami", func(s *server.Socket, _ any) (identity, error) {
+		return identity{ID: s.ID(), Node: io.NodeID()}, nil
+	})
+	registerCluster(ns)
+}
+
+func registerRooms(ns *server.Namespace) {
+	server.On2(ns, "bcast", func(_ *server.Socket, n int, x any) error { return ns.Emit("msg", n, x) })
+	server.On(ns, "join", func(s *server.Socket, room string) error {
+		s.Join(room)
+		return nil
+	})
+	server.On(ns, "leave", func(s *server.Socket, room string) error {
+		s.Leave(room)
+		return nil
+	})
+	server.On2(ns, "room", func(_ *server.Socket, room string, x any) error { return ns.To(room).Emit("msg", 0, x) })
+	server.On(ns, "others", func(s *server.Socket, x any) error { return s.Broadcast().Emit("msg", 0, x) })
+	server.Reply(ns, "rooms", func(s *server.Socket, _ any) ([]string, error) { return s.Rooms(), nil })
+}
+
+func registerCluster(ns *server.Namespace) {
+	ns.Handle("ask", func(e *server.Event) error {
+		var (
+			room string
+			x    any
+		)
+		if err := e.Decode(&room, &x); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(e.Socket().Context(), 2*time.Second)
+		defer cancel()
+		answers, err := server.CallAll[any](ctx, ns.To(room), "question", x)
+		if aerr := e.Ack(answers); aerr != nil {
+			return aerr
+		}
+		return err
+	})
+	ns.Handle("fetch", func(e *server.Event) error {
+		var room string
+		if err := e.Decode(&room); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(e.Socket().Context(), 2*time.Second)
+		defer cancel()
+		sockets, err := ns.To(room).Fetch(ctx)
+		members := make([]member, len(sockets))
+		for i, s := range sockets {
+			members[i] = member{ID: s.ID, Rooms: s.Rooms}
+		}
+		if aerr := e.Ack(members); aerr != nil {
+			return aerr
+		}
+		return err
+	})
+	server.On(ns, "kick", func(_ *server.Socket, room string) error { return ns.To(room).Disconnect(false) })
+}

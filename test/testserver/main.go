@@ -1,0 +1,135 @@
+// Command testserver is the server that outside tests and benchmarks drive:
+// real clients, real Redis, mixed fleets.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/roomspan/roomspan/adapter/redis"
+	"github.com/roomspan/roomspan/server"
+	"github.com/roomspan/roomspan/server/enginetest"
+)
+
+type flags struct {
+	addr, path, redis, adapter, cors     string
+	pingInterval, pingTimeout, connectIn time.Duration
+	maxPayload                           int
+	waitReady, engine                    bool
+}
+
+func main() {
+	log.SetFlags(0)
+	if err := run(); err != nil {
+		log.Fatal("testserver: ", err)
+	}
+}
+
+func parseFlags() flags {
+	var f flags
+	flag.StringVar(&f.addr, "addr", "127.0.0.1:3000", "address to listen on")
+	flag.StringVar(&f.path, "path", "/socket.io/", "path of the Socket.IO endpoint")
+	flag.StringVar(&f.redis, "redis", "", "URL of the Redis that joins the nodes; none: in-memory")
+	flag.StringVar(&f.adapter, "adapter", "redis", "family of the cluster, with -redis: redis")
+	flag.StringVar(&f.cors, "cors", "", "origin that may connect from elsewhere, or *")
+	flag.DurationVar(&f.pingInterval, "ping-interval", 25*time.Second, "heartbeat interval")
+	flag.DurationVar(&f.pingTimeout, "ping-timeout", 20*time.Second, "heartbeat time-out")
+	flag.DurationVar(&f.connectIn, "connect-timeout", 45*time.Second, "time to join a namespace")
+	flag.IntVar(&f.maxPayload, "max-payload", 1e6, "bytes of the longest message")
+	flag.BoolVar(&f.waitReady, "wait-ready", true, "serve only when the adapter is ready")
+	flag.BoolVar(&f.engine, "engine", false, "a bare Engine.IO echo server on /engine.io/ instead")
+	flag.Parse()
+	return f
+}
+
+func (f flags) origins() []string {
+	if f.cors == "" {
+		return nil
+	}
+	return strings.Split(f.cors, ",")
+}
+
+func run() error {
+	f := parseFlags()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	mux := http.NewServeMux()
+	shutdown := func(context.Context) error { return nil }
+	if f.engine {
+		engine := enginetest.NewEcho(enginetest.Config{
+			PingInterval: f.pingInterval, PingTimeout: f.pingTimeout, MaxPayload: f.maxPayload, Origins: f.origins(),
+		})
+		mux.Handle("/engine.io/", engine)
+		shutdown = engine.Shutdown
+	} else {
+		io, err := newServer(f)
+		if err != nil {
+			return err
+		}
+		mux.Handle(f.path, io)
+		mux.HandleFunc("/stats", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "%+v\n", io.Stats()) })
+		shutdown = io.Shutdown
+		if f.waitReady {
+			if err := io.Ready(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	l, err := net.Listen("tcp", f.addr)
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening on", l.Addr())
+	hs := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- hs.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return errors.Join(shutdown(ctx), hs.Shutdown(ctx))
+}
+
+func newServer(f flags) (*server.Server, error) {
+	opts := []server.Option{
+		server.WithPingInterval(f.pingInterval),
+		server.WithPingTimeout(f.pingTimeout),
+		server.WithConnectTimeout(f.connectIn),
+		server.WithMaxPayload(f.maxPayload),
+		server.WithOrigins(f.origins()...),
+		server.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
+	}
+	switch {
+	case f.redis == "":
+	case f.adapter == "redis":
+		opts = append(opts, server.WithAdapter(redis.New(f.redis)))
+	default:
+		return nil, fmt.Errorf("-adapter %q: there is only redis", f.adapter)
+	}
+	io, err := server.New(opts...)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"/", "/custom"} {
+		ns, err := io.Of(name)
+		if err != nil {
+			return nil, err
+		}
+		register(io, ns)
+	}
+	return io, nil
+}
