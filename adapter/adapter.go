@@ -27,6 +27,10 @@ import (
 // ErrClosed is the error of every call on an adapter or back-end after Close.
 var ErrClosed = errors.New("adapter: closed")
 
+// ErrNoAnswer is the cause of a [MissingAnswersError] when those who are missing
+// will not answer any more: they are gone, or their time has passed.
+var ErrNoAnswer = errors.New("adapter: no answer")
+
 // Packet is the canonical form of an event or of the arguments of an
 // acknowledgement, in which it travels between server and adapter.
 //
@@ -77,11 +81,12 @@ type SocketInfo struct {
 // who was asked had answered. What had come is returned beside it.
 type MissingAnswersError struct {
 	// Expected and Received count answers: of clients for a broadcast with
-	// acknowledgement, of nodes for every other call.
+	// acknowledgement, of other nodes for every other call. Expected is
+	// Received and one more when it is not known how many are missing.
 	Expected, Received int
 
-	// Cause is why the call did not wait longer, such as
-	// context.DeadlineExceeded or the state of the bus.
+	// Cause is why the call did not wait longer: the error of its context,
+	// [ErrNoAnswer], [ErrClosed], or the state of the bus.
 	Cause error
 }
 
@@ -229,7 +234,8 @@ type Adapter interface {
 	// acknowledgements of all selected sockets, in no order. When ctx ends
 	// before all have come, it returns those that came and a
 	// *[MissingAnswersError]. A ctx without deadline is an error of the
-	// caller: the call then has a deadline of five seconds.
+	// caller: the call then has a deadline of five seconds. With a ctx that
+	// has ended nothing is sent, and the error is that of ctx.
 	BroadcastWithAck(ctx context.Context, p *Packet, sel Selector, flags Flags) ([]*Packet, error)
 
 	// FetchSockets returns descriptions of the selected sockets, with partial
@@ -258,6 +264,9 @@ type Adapter interface {
 	// included.
 	ServerCount(ctx context.Context) (int, error)
 
-	// Close ends the adapter. What was published before may still be sent.
+	// Close ends the adapter, and calls under way with what they have. What
+	// was published before may still be sent. After it Add reports false, Del
+	// and DelAll go on working, and all other calls do nothing but return
+	// ErrClosed. Further calls of Close do nothing.
 	Close() error
 }

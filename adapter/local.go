@@ -11,9 +11,8 @@ import (
 // Local is the index of rooms of one namespace on one node, and the [Adapter]
 // of a cluster that has no other node. Cluster adapters embed it.
 //
-// Its methods may be called concurrently. After Close, Add reports false, the
-// calls that return an error return [ErrClosed] and do nothing else, and Del
-// and DelAll go on working.
+// Its methods may be called concurrently, and none of them looks at
+// Selector.Local.
 //
 // Joining and leaving take constant time, whatever the size of the room. A
 // broadcast holds read locks of the parts of the index in which its rooms lie

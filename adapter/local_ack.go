@@ -2,20 +2,14 @@ package adapter
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 )
 
-// ErrNoAnswer is the cause of a [MissingAnswersError] when clients will not
-// answer any more: they are gone, or their time has passed.
-var ErrNoAnswer = errors.New("adapter: no answer")
-
 // ackTimeout is the deadline of a call whose context has none.
 const ackTimeout = 5 * time.Second
 
-// BroadcastWithAck implements [Adapter]. With a ctx that has ended it sends
-// nothing and returns the error of ctx.
+// BroadcastWithAck implements [Adapter].
 func (l *Local) BroadcastWithAck(ctx context.Context, p *Packet, sel Selector, flags Flags) ([]*Packet, error) {
 	if l.closed.Load() {
 		return nil, ErrClosed
@@ -44,10 +38,10 @@ type ackWait struct {
 	done chan struct{} // closed when all asked have answered or will not
 
 	mu       sync.Mutex
-	expected int
-	settled  int
-	known    bool
-	returned bool
+	expected int  // how many were asked, once known
+	known    bool // Ask has returned
+	settled  int  // how many have answered or will not
+	returned bool // answers come too late
 	packets  []*Packet
 }
 

@@ -79,17 +79,14 @@ func (m *Membership) push(p *place) {
 	m.rooms.Store(&places)
 }
 
-// remove takes out the place at i. The last one can be cut off only when
-// nothing will be pushed again: a push would write where old readers look.
+// remove takes out the place at i. The last one is cut off without a copy,
+// and without spare capacity: a push must not write where old readers look.
 func (m *Membership) remove(i int) {
 	old := m.places()
-	if m.closed && i == len(old)-1 {
-		places := old[:i:i]
-		m.rooms.Store(&places)
-		return
+	places := old[:i:i]
+	if i < len(old)-1 {
+		places = append(places, old[i+1:]...)
 	}
-	places := make([]*place, 0, len(old)-1)
-	places = append(append(places, old[:i]...), old[i+1:]...)
 	m.rooms.Store(&places)
 }
 

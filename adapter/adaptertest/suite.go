@@ -18,10 +18,10 @@ import (
 // works never comes near it.
 const patience = 10 * time.Second
 
-// Abilities are what a back-end cannot do, because its protocol has no place
-// for it. The zero value is one that can do everything.
+// Abilities says what a back-end cannot do, because its protocol has no place
+// for it. With the zero value it can do everything.
 type Abilities struct {
-	NoFlags             bool // adapter.Flags stay on the node
+	NoFlags             bool // flags stay on the node
 	NoBroadcastWithAck  bool
 	NoFetchSockets      bool
 	NoRooms             bool

@@ -89,7 +89,7 @@ func testLocalSelector(t *testing.T, f *fixture) {
 func testPackets(t *testing.T, f *fixture) {
 	packets := []*adapter.Packet{
 		event("none"),
-		event("values", 1, -2.5, true, nil, "ünï\u2028", []any{}, map[string]any{"k": []any{"v"}}, 1<<53),
+		event("values", 1, -2.5, true, nil, "ünï\u2028", []any{}, map[string]any{"k": []any{"v"}}, int64(1)<<53),
 		{
 			Args:        []byte(`["binary",{"_placeholder":true,"num":0},{"deep":[{"_placeholder":true,"num":1}]}]`),
 			Attachments: [][]byte{{1, 2, 3, 0, 255}, {}},

@@ -140,11 +140,11 @@ func (a *Adapter) Receive(m *Message) {
 	case Broadcast:
 		a.receiveBroadcast(m)
 	case AddSockets:
-		_ = a.Local.AddSockets(selector(m), m.Rooms)
+		_ = a.Local.AddSockets(m.Selector, m.Rooms)
 	case DelSockets:
-		_ = a.Local.DelSockets(selector(m), m.Rooms)
+		_ = a.Local.DelSockets(m.Selector, m.Rooms)
 	case DisconnectSockets:
-		_ = a.Local.DisconnectSockets(selector(m), m.CloseConn)
+		_ = a.Local.DisconnectSockets(m.Selector, m.CloseConn)
 	case FetchSockets:
 		a.receiveFetch(m)
 	case ListRooms:
@@ -154,14 +154,6 @@ func (a *Adapter) Receive(m *Message) {
 	case BroadcastCount, BroadcastAnswer, FetchAnswer, ListRoomsAnswer, ServerSideEmitAnswer:
 		a.receiveAnswer(m)
 	}
-}
-
-// selector returns whom a message concerns here, whatever its sender meant by
-// local.
-func selector(m *Message) adapter.Selector {
-	sel := m.Selector
-	sel.Local = false
-	return sel
 }
 
 // ServerCount implements [adapter.Adapter].

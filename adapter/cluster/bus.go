@@ -66,11 +66,13 @@ type Message struct {
 type Bus interface {
 	// Publish queues a message for the other nodes. It never blocks, and it
 	// encodes or copies what it needs before it returns. An error says that
-	// the message was not queued.
+	// the message was not queued. It may be called concurrently, and while the
+	// index of rooms is locked: it must not call the Adapter.
 	Publish(*Message) error
 
 	// Close ends the bus for this namespace; nothing is received after it has
-	// returned.
+	// returned. It is called once, after the last Publish, and may wait for a
+	// Receive that is under way.
 	Close() error
 }
 

@@ -52,17 +52,16 @@ func (a *Adapter) receiveBroadcast(m *Message) {
 		a.receiveAsk(m)
 		return
 	}
-	if sel := selector(m); a.Wanted(sel) {
-		_ = a.Local.Broadcast(m.Packet, sel, m.Flags)
+	if a.Wanted(m.Selector) {
+		_ = a.Local.Broadcast(m.Packet, m.Selector, m.Flags)
 	}
 }
 
 // receiveAsk delivers a broadcast whose sender wants to know how many clients
 // were asked, also if none was, and what each of them answers.
 func (a *Adapter) receiveAsk(m *Message) {
-	sel := selector(m)
 	answers := askAnswers{adapter: a, request: m}
-	if !a.Wanted(sel) {
+	if !a.Wanted(m.Selector) {
 		answers.counted(0)
 		return
 	}
@@ -70,7 +69,7 @@ func (a *Adapter) receiveAsk(m *Message) {
 	if timeout <= 0 {
 		timeout = a.config.RequestTimeout
 	}
-	answers.counted(a.host.Ask(m.Packet, m.Flags, a.Sockets(sel), timeout, answers.answer))
+	answers.counted(a.host.Ask(m.Packet, m.Flags, a.Sockets(m.Selector), timeout, answers.answer))
 }
 
 // askAnswers publishes the answers of the clients of this node, after their
@@ -118,7 +117,7 @@ func (a *Adapter) receiveFetch(m *Message) {
 	if m.RequestID == "" {
 		return
 	}
-	sockets, err := a.Local.FetchSockets(context.Background(), selector(m))
+	sockets, err := a.Local.FetchSockets(context.Background(), m.Selector)
 	if err == nil {
 		a.reply(m, &Message{Type: FetchAnswer, Sockets: sockets})
 	}

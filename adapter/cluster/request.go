@@ -47,7 +47,7 @@ const unknown = math.MaxInt
 
 // maxClients bounds the number of clients that a node can claim to have, so
 // that sums of them do not overflow.
-const maxClients = math.MaxInt32
+const maxClients = 1 << 24
 
 // node is what another node owes to a request.
 type node struct {
