@@ -1,31 +1,91 @@
-// Package args turns Go values into the canonical form of arguments, JSON with
-// binary attachments, and back.
+// Package args turns Go values into the canonical form of the arguments of an
+// event or acknowledgement, a JSON array with binary attachments, and back.
+//
+// Text and structure are those of encoding/json, with three exceptions: a
+// []byte is binary and becomes an attachment, the characters <, > and & are not
+// escaped, as JSON.stringify does not escape them, and an empty json.RawMessage
+// is null.
+//
+// Nothing here blocks or starts goroutines, and everything may be called
+// concurrently. No panic of a user's MarshalJSON and its like leaves the
+// package.
 package args
 
 import (
-	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
 
 	"github.com/roomspan/roomspan/adapter"
 )
 
 // Codec is the JSON library in use. The zero value is encoding/json.
+//
+// Strings, booleans, numbers, maps and slices of any, and every type that can
+// hold binary or an interface are taken apart by this package. Marshal gets the
+// rest, also as parts of those; its output is trusted to be JSON. It is to keep
+// the order of map keys and the treatment of tags of encoding/json, and must
+// not escape more than strings. Unmarshal must decode base64 into a []byte.
 type Codec struct {
 	Marshal   func(any) ([]byte, error)
 	Unmarshal func([]byte, any) error
 }
 
+var (
+	// ErrTooDeep says that a value refers to itself, or is nested deeper than
+	// 1000 levels of maps, slices, structs and pointers.
+	ErrTooDeep = errors.New("args: value contains itself or is nested too deeply")
+
+	// ErrPlaceholder says that the placeholders in a text do not fit its
+	// attachments: a number that no attachment has, data of the user that has
+	// the form of a placeholder beside real ones, or so many references to
+	// the same attachments that they would multiply what the peer has sent.
+	ErrPlaceholder = errors.New("args: placeholders do not fit the attachments")
+
+	// ErrPanic is wrapped by the error that a panic in a method of the user's
+	// type, such as MarshalJSON, becomes.
+	ErrPanic = errors.New("args: panic in the code of a type")
+
+	errNoOutput = errors.New("args: the codec returned no JSON")
+)
+
+// ArgumentError is the error of encoding one argument.
+type ArgumentError struct {
+	Index int          // counted from zero, without the event name
+	Type  reflect.Type // of the argument; nil for an untyped nil
+	Err   error        // of this package, or of the JSON library
+}
+
+// Error implements error.
+func (e *ArgumentError) Error() string {
+	return fmt.Sprintf("argument %d of type %v: %v", e.Index, e.Type, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ArgumentError) Unwrap() error { return e.Err }
+
+// EncodeEvent returns the canonical form of an event: ["event",arg1,...].
+//
+// The attachments of the packet are the caller's slices, not copies, as on
+// Node: their bytes must not be changed as long as the packet may be sent. All
+// else is copied. Errors: an *[ArgumentError].
 func (c Codec) EncodeEvent(event string, args []any) (*adapter.Packet, error) {
-	return c.EncodeArgs(append([]any{event}, args...))
+	e := encoders.Get().(*encoder)
+	e.buf = appendString(append(e.buf[:0], '['), event)
+	return e.packet(c, args)
 }
 
+// EncodeArgs returns the canonical form of the arguments of an acknowledgement:
+// [arg1,...]. What is said of [Codec.EncodeEvent] holds for it too.
 func (c Codec) EncodeArgs(args []any) (*adapter.Packet, error) {
-	if args == nil {
-		args = []any{}
-	}
-	b, err := json.Marshal(args)
-	return &adapter.Packet{Args: b}, err
+	e := encoders.Get().(*encoder)
+	e.buf = append(e.buf[:0], '[')
+	return e.packet(c, args)
 }
 
-func (c Codec) Decode(raw []byte, attachments [][]byte, dst any) error {
-	return json.Unmarshal(raw, dst)
+// recovered turns a panic into an error. It is deferred directly.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", ErrPanic, p)
+	}
 }

@@ -1,6 +1,6 @@
 // Package wheel is one timing wheel for the heartbeats and time-outs of a whole
-// server: a timer costs a few words and no goroutine, and setting one costs a
-// few instructions.
+// server: a timer costs a few words and no goroutine, and setting it again, as
+// each heartbeat does, a few instructions.
 package wheel
 
 import (
@@ -8,52 +8,67 @@ import (
 	"time"
 )
 
-// slots is the number of slots of a wheel: a timer further away than one turn
-// is looked at once in every turn.
+// slots is the number of slots of a wheel. A timer that is further away than
+// one turn of so many ticks is looked at once in every turn.
 const slots = 512
 
+// farthest bounds durations, so that sums of them do not overflow.
+const farthest = time.Duration(1 << 61)
+
 // An Owner is told when its timer has expired. Expire runs on the goroutine of
-// the wheel, without its lock: it may set and stop timers, and must not block.
+// the wheel, without its lock: it may set and stop timers. It delays all
+// others, so it must neither block nor call Close, and must not panic.
 type Owner interface{ Expire(*Timer) }
 
 // Timer is one time-out, embedded in what it belongs to. The zero value is
-// stopped. It is not copied.
+// stopped. A Timer belongs to one wheel, whose lock guards it, and is not
+// copied.
 type Timer struct {
 	owner      Owner
-	next, prev *Timer // in its slot; nil when stopped
-	due        int64  // tick at which it expires
-	slot       int64  // tick whose slot it is in, due or earlier
+	next, prev *Timer // in the ring of its slot; nil when stopped
+	due        int64  // the tick at which it expires
+	slot       int64  // the tick at which it is looked at next: due or earlier
 }
 
-// Wheel is a timing wheel. Its methods may be called concurrently; its lock is
-// a leaf.
+// Wheel is a timing wheel. Its methods may be called concurrently and do not
+// wait for Expire, except for Close. Its lock is a leaf: nothing else is locked
+// while it is held.
+//
+// Ticks are counted from the start of the wheel. While timers are set, its
+// goroutine sleeps until the first slot that is not empty; else until it is
+// woken.
 type Wheel struct {
 	tick  time.Duration
 	start time.Time
-	wake  chan struct{}
+	wake  chan struct{} // has room for one: the goroutine looks again
 	done  sync.WaitGroup
 
 	mu     sync.Mutex
-	heads  [slots]Timer // rings
-	count  int
-	at     int64 // the last tick that has been served
+	heads  [slots]Timer // of the rings
+	count  int          // of the timers that are set
+	at     int64        // the last tick that has been served
+	next   int64        // the tick for which the goroutine sleeps; idle if no timer is set
 	closed bool
 }
 
-// New returns a wheel whose timers expire at most about two ticks late, and
-// never early. Close ends its goroutine, which sleeps while no timer is set.
+// idle is a tick that never comes.
+const idle = 1<<63 - 1
+
+// New returns a wheel whose timers never expire early, and at most about one
+// tick late. The tick must be positive. Close ends the goroutine that New
+// starts.
 func New(tick time.Duration) *Wheel {
 	w := &Wheel{tick: tick, start: time.Now(), wake: make(chan struct{}, 1)}
 	for i := range w.heads {
-		h := &w.heads[i]
-		h.next, h.prev = h, h
+		w.heads[i].reset()
 	}
 	w.done.Go(w.run)
 	return w
 }
 
-// Close ends the goroutine of the wheel and waits for it, and with it for an
-// Expire under way. No timer expires afterwards, and none can be set.
+// Close ends the goroutine of the wheel and waits for it, and so for an Expire
+// under way. No timer expires afterwards, and Set has no effect. Further calls
+// only wait.
 func (w *Wheel) Close() {
 	w.mu.Lock()
 	w.closed = true
@@ -62,30 +77,39 @@ func (w *Wheel) Close() {
 	w.done.Wait()
 }
 
-// Set makes the timer expire in d, in place of what it was set to before.
+// Set makes the timer expire once, in d, in place of what it was set to before.
+// An Expire of an earlier setting may still be under way.
 func (w *Wheel) Set(t *Timer, owner Owner, d time.Duration) {
-	due := int64((time.Since(w.start)+d)/w.tick) + 1
+	now := time.Since(w.start)
+	due := int64((now+min(d, farthest))/w.tick) + 1
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.closed {
+		w.mu.Unlock()
 		return
 	}
 	t.owner, t.due = owner, due
-	if t.next != nil {
-		if t.slot <= due {
-			return // found early in its old slot, and moved then
+	if t.next == nil {
+		if w.count == 0 {
+			w.at = max(w.at, int64(now/w.tick)) // nothing was to be served
 		}
+		w.count++
+		w.insert(t)
+	} else if t.slot > due {
 		t.unlink()
-		w.count--
+		w.insert(t)
+	} // else it is found early in the slot where it is, and moved then
+	earlier := t.slot < w.next
+	if earlier {
+		w.next = t.slot // one signal is enough
 	}
-	w.insert(t)
-	if w.count == 1 {
+	w.mu.Unlock()
+	if earlier {
 		w.signal()
 	}
 }
 
 // Stop keeps the timer from expiring. It reports false if the timer was not
-// set; its Expire may then be under way.
+// set; an Expire of its last setting may then be under way.
 func (w *Wheel) Stop(t *Timer) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,13 +121,20 @@ func (w *Wheel) Stop(t *Timer) bool {
 	return true
 }
 
+// insert puts a timer into the slot of the tick at which it is due, or of the
+// next tick: a slot that has been served would wait a whole turn.
 func (w *Wheel) insert(t *Timer) {
-	// Ticks up to at have been served: a slot behind it would wait a turn.
 	t.slot = max(t.due, w.at+1)
-	head := &w.heads[t.slot%slots]
+	w.heads[t.slot%slots].append(t)
+}
+
+// reset makes a timer the head of an empty ring.
+func (t *Timer) reset() { t.next, t.prev = t, t }
+
+// append puts t at the end of the ring that head begins.
+func (head *Timer) append(t *Timer) {
 	t.next, t.prev = head, head.prev
 	head.prev.next, head.prev = t, t
-	w.count++
 }
 
 func (t *Timer) unlink() {
@@ -119,64 +150,72 @@ func (w *Wheel) signal() {
 }
 
 func (w *Wheel) run() {
-	timer := time.NewTimer(w.tick)
+	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		w.mu.Lock()
-		closed, idle := w.closed, w.count == 0
-		w.mu.Unlock()
-		if closed {
+		next, closed := w.sleepUntil()
+		switch {
+		case closed:
 			return
-		}
-		if idle {
+		case next == idle:
 			<-w.wake
 			continue
 		}
-		timer.Reset(w.tick)
+		timer.Reset(time.Duration(next)*w.tick - time.Since(w.start))
 		select {
 		case <-timer.C:
+			w.serve(int64(time.Since(w.start) / w.tick))
 		case <-w.wake:
-			continue
 		}
-		w.serve(int64(time.Since(w.start) / w.tick))
 	}
+}
+
+// sleepUntil returns the tick of the first slot that is not empty. From then on
+// Set wakes the goroutine for an earlier one.
+func (w *Wheel) sleepUntil() (next int64, closed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.next = idle
+	if w.count > 0 {
+		w.next = w.at + 1
+		for w.heads[w.next%slots].next == &w.heads[w.next%slots] {
+			w.next++
+		}
+	}
+	return w.next, w.closed
 }
 
 // serve expires what is due at the tick now.
 func (w *Wheel) serve(now int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	from := w.at + 1
-	if now-from >= slots {
-		from = now - slots + 1 // one turn meets every timer
-	}
-	for tick := from; tick <= now && !w.closed; tick++ {
+	w.next = 0 // awake
+	for tick := max(w.at, now-slots) + 1; tick <= now; tick++ {
 		w.at = tick
 		w.serveSlot(&w.heads[tick%slots], now)
 	}
-	w.at = max(w.at, now)
 }
 
+// serveSlot expires the timers of a slot, or moves them to where they are due.
+// They are set aside first: meanwhile timers may be set into this slot again.
 func (w *Wheel) serveSlot(head *Timer, now int64) {
-	var moved Timer // those that are not due yet, aside so that the loop ends
-	moved.next, moved.prev = &moved, &moved
-	for t := head.next; t != head && !w.closed; t = head.next {
+	if head.next == head {
+		return
+	}
+	var visited Timer
+	visited.next, visited.prev = head.next, head.prev
+	visited.next.prev, visited.prev.next = &visited, &visited
+	head.reset()
+	for t := visited.next; t != &visited; t = visited.next {
 		t.unlink()
-		w.count--
-		if t.due > now {
-			t.next, t.prev = &moved, moved.prev
-			moved.prev.next, moved.prev = t, t
-			w.count++
+		if t.due > now || w.closed {
+			w.insert(t)
 			continue
 		}
+		w.count--
 		owner := t.owner
 		w.mu.Unlock()
 		owner.Expire(t)
 		w.mu.Lock()
-	}
-	for t := moved.next; t != &moved; t = moved.next {
-		t.unlink()
-		w.count--
-		w.insert(t)
 	}
 }

@@ -1,0 +1,255 @@
+package args
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/roomspan/roomspan/adapter"
+)
+
+// maxDepth bounds the recursion into a value: one that contains itself has no
+// end.
+const maxDepth = 1000
+
+// maxKept bounds the buffer of an encoder that is kept for the next packet.
+const maxKept = 64 << 10
+
+// encoder is the state of encoding one packet. It belongs to one call.
+type encoder struct {
+	marshal     func(any) ([]byte, error) // nil: text
+	text        *json.Encoder             // writes to buf
+	buf         []byte
+	attachments [][]byte // for the packet, which keeps it
+	depth       int
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := new(encoder)
+	e.text = json.NewEncoder(e)
+	e.text.SetEscapeHTML(false)
+	return e
+}}
+
+// Write implements io.Writer for the encoder of encoding/json.
+func (e *encoder) Write(p []byte) (int, error) {
+	e.buf = append(e.buf, p...)
+	return len(p), nil
+}
+
+// packet ends the array that has been begun in buf with the arguments, and
+// gives the encoder back. After an error it is dropped, as its state is unknown.
+func (e *encoder) packet(c Codec, args []any) (*adapter.Packet, error) {
+	e.marshal = c.Marshal
+	for i, arg := range args {
+		if len(e.buf) > 1 {
+			e.buf = append(e.buf, ',')
+		}
+		if err := e.argument(arg); err != nil {
+			return nil, &ArgumentError{Index: i, Type: reflect.TypeOf(arg), Err: err}
+		}
+	}
+	e.buf = append(e.buf, ']')
+	p := &adapter.Packet{Args: make([]byte, len(e.buf)), Attachments: e.attachments}
+	copy(p.Args, e.buf)
+	e.marshal, e.attachments = nil, nil
+	if cap(e.buf) <= maxKept {
+		encoders.Put(e)
+	}
+	return p, nil
+}
+
+func (e *encoder) argument(arg any) (err error) {
+	defer recovered(&err)
+	start, first := len(e.buf), len(e.attachments)
+	if err := e.append(arg); err != nil {
+		return err
+	}
+	return e.check(start, first)
+}
+
+// append appends any value. Types that need no reflection come first.
+func (e *encoder) append(v any) error {
+	switch v := v.(type) {
+	case nil:
+		e.null()
+	case string:
+		e.buf = appendString(e.buf, v)
+	case bool:
+		e.buf = strconv.AppendBool(e.buf, v)
+	case int:
+		e.buf = strconv.AppendInt(e.buf, int64(v), 10)
+	case int8:
+		e.buf = strconv.AppendInt(e.buf, int64(v), 10)
+	case int16:
+		e.buf = strconv.AppendInt(e.buf, int64(v), 10)
+	case int32:
+		e.buf = strconv.AppendInt(e.buf, int64(v), 10)
+	case int64:
+		e.buf = strconv.AppendInt(e.buf, v, 10)
+	case uint:
+		e.buf = strconv.AppendUint(e.buf, uint64(v), 10)
+	case uint8:
+		e.buf = strconv.AppendUint(e.buf, uint64(v), 10)
+	case uint16:
+		e.buf = strconv.AppendUint(e.buf, uint64(v), 10)
+	case uint32:
+		e.buf = strconv.AppendUint(e.buf, uint64(v), 10)
+	case uint64:
+		e.buf = strconv.AppendUint(e.buf, v, 10)
+	case float64:
+		return e.float(v, 64)
+	case float32:
+		return e.float(float64(v), 32)
+	case []byte:
+		e.binary(v)
+	case json.RawMessage:
+		return e.raw(v)
+	case map[string]any:
+		return e.object(v)
+	case []any:
+		return e.array(v)
+	default:
+		rv := reflect.ValueOf(v)
+		return e.value(rv, planOf(rv.Type()))
+	}
+	return nil
+}
+
+func (e *encoder) null() { e.buf = append(e.buf, "null"...) }
+
+func (e *encoder) float(f float64, bits int) error {
+	if f-f != 0 { // NaN or infinite: no JSON, the library words the error
+		return e.leaf(f)
+	}
+	e.buf = appendFloat(e.buf, f, bits)
+	return nil
+}
+
+func (e *encoder) binary(b []byte) {
+	if b == nil {
+		e.null()
+		return
+	}
+	e.buf = append(e.buf, `{"_placeholder":true,"num":`...)
+	e.buf = strconv.AppendInt(e.buf, int64(len(e.attachments)), 10)
+	e.buf = append(e.buf, '}')
+	e.attachments = append(e.attachments, b)
+}
+
+// raw appends JSON of the user, without white space. It may be wrong, and a
+// plugged codec need not look at it: encoding/json does.
+func (e *encoder) raw(m json.RawMessage) error {
+	if len(m) == 0 {
+		e.null()
+		return nil
+	}
+	return e.standard(m)
+}
+
+// leaf appends a value that holds no binary, in the words of the codec.
+func (e *encoder) leaf(v any) error {
+	if e.marshal == nil {
+		return e.standard(v)
+	}
+	text, err := e.marshal(v)
+	if err == nil && len(text) == 0 {
+		err = errNoOutput
+	}
+	e.buf = append(e.buf, text...)
+	return err
+}
+
+func (e *encoder) standard(v any) error {
+	if err := e.text.Encode(v); err != nil {
+		return err
+	}
+	e.buf = e.buf[:len(e.buf)-1] // the newline of json.Encoder
+	return nil
+}
+
+func (e *encoder) object(m map[string]any) error {
+	if m == nil {
+		e.null()
+		return nil
+	}
+	if err := e.enter(); err != nil {
+		return err
+	}
+	var room [16]string
+	keys := room[:0]
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	e.buf = append(e.buf, '{')
+	for i, k := range keys {
+		if i > 0 {
+			e.buf = append(e.buf, ',')
+		}
+		e.buf = append(appendString(e.buf, k), ':')
+		if err := e.append(m[k]); err != nil {
+			return err
+		}
+	}
+	e.buf = append(e.buf, '}')
+	e.depth--
+	return nil
+}
+
+func (e *encoder) array(list []any) error {
+	if list == nil {
+		e.null()
+		return nil
+	}
+	if err := e.enter(); err != nil {
+		return err
+	}
+	e.buf = append(e.buf, '[')
+	for i, v := range list {
+		if i > 0 {
+			e.buf = append(e.buf, ',')
+		}
+		if err := e.append(v); err != nil {
+			return err
+		}
+	}
+	e.buf = append(e.buf, ']')
+	e.depth--
+	return nil
+}
+
+func (e *encoder) enter() error {
+	e.depth++
+	if e.depth > maxDepth {
+		return ErrTooDeep
+	}
+	return nil
+}
+
+// check holds the placeholders of the argument that begins at start against the
+// attachments from first on. Data of the user that looks like a placeholder
+// would be taken for one by every receiver, whose parser then hangs up on a
+// number out of range: a client could so have others disconnected by what a
+// server passes on.
+func (e *encoder) check(start, first int) error {
+	if first == len(e.attachments) {
+		return nil
+	}
+	var room [8]placeholder
+	found, err := placeholders(e.buf[start:], len(e.attachments), room[:0])
+	if err != nil {
+		return err
+	}
+	for i, p := range found {
+		if p.num != first+i {
+			return ErrPlaceholder
+		}
+	}
+	if len(found) != len(e.attachments)-first {
+		return ErrPlaceholder
+	}
+	return nil
+}

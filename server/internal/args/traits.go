@@ -1,0 +1,74 @@
+package args
+
+import (
+	"encoding"
+	"encoding/json"
+	"reflect"
+	"sync"
+)
+
+// traits say what a destination can reach, and so how binary gets there.
+type traits uint8
+
+const (
+	textTrait      traits = 1 << iota // strings, []byte or json.RawMessage
+	interfaceTrait                    // what JSON has there decides
+	ownTrait                          // types that decode themselves
+)
+
+var (
+	allTraits sync.Map // reflect.Type → traits
+
+	unmarshalerType     = reflect.TypeFor[json.Unmarshaler]()
+	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+func traitsOf(t reflect.Type) traits {
+	if tr, ok := allTraits.Load(t); ok {
+		return tr.(traits)
+	}
+	tr := reach(t, map[reflect.Type]bool{})
+	allTraits.Store(t, tr)
+	return tr
+}
+
+// reach collects the traits of a type. seen has the types that are done.
+func reach(t reflect.Type, seen map[reflect.Type]bool) traits {
+	if t == rawType || t == reflect.TypeFor[json.Number]() {
+		return textTrait
+	}
+	if seen[t] {
+		return 0
+	}
+	seen[t] = true
+	if unmarshals(t) {
+		return ownTrait
+	}
+	switch t.Kind() {
+	case reflect.Interface:
+		return interfaceTrait
+	case reflect.String:
+		return textTrait
+	case reflect.Slice, reflect.Array, reflect.Pointer, reflect.Map:
+		if isBinary(t) {
+			return textTrait | reach(t.Elem(), seen)
+		}
+		return reach(t.Elem(), seen)
+	case reflect.Struct:
+		var tr traits
+		for i := range t.NumField() {
+			if f := t.Field(i); f.IsExported() || f.Anonymous {
+				tr |= reach(f.Type, seen)
+			}
+		}
+		return tr
+	}
+	return 0
+}
+
+// unmarshals reports whether the type, or its address, decodes itself.
+func unmarshals(t reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	return t.Implements(unmarshalerType) || t.Implements(textUnmarshalerType) ||
+		p.Implements(unmarshalerType) || p.Implements(textUnmarshalerType)
+}
