@@ -60,9 +60,7 @@ func (s *Socket) expect(id uint64, timeout time.Duration, done func(*Answer, err
 	}
 	s.acks[id] = p
 	c.asked++
-	if c.space != nil {
-		c.space.Broadcast() // see askedFactor
-	}
+	c.signalLocked() // see askedFactor
 	if timeout > 0 {
 		c.srv.engine.Wheel().Set(&p.timer, p, timeout)
 	}
@@ -117,6 +115,9 @@ func (s *Socket) emitWithAck(ctx context.Context, flags adapter.Flags, event str
 	if err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	timeout := s.ns.srv.cfg.ackTimeout
 	if _, ok := ctx.Deadline(); ok {
 		timeout = 0
@@ -130,11 +131,7 @@ func (s *Socket) emitWithAck(ctx context.Context, flags adapter.Flags, event str
 	if !s.expect(id, timeout, func(a *Answer, err error) { results <- result{a, err} }) {
 		return nil, ErrDisconnected
 	}
-	if !s.conn.session.Send(s.ns.message(packet, flags, &id)) {
-		err := ErrDisconnected
-		if flags.Volatile && s.Connected() {
-			err = ErrVolatileDropped
-		}
+	if err := s.send(s.ns.message(packet, flags, &id)); err != nil {
 		s.forget(id, err)
 	}
 	s.conn.session.FlushNow()
@@ -177,8 +174,5 @@ func CallAll[R any](ctx context.Context, t Target, event string, args ...any) ([
 		}
 		all = append(all, r)
 	}
-	if err == nil && bad != nil {
-		err = &MissingAnswersError{Expected: len(answers), Received: len(all), Cause: bad}
-	}
-	return all, err
+	return all, missing(err, len(answers), len(all), bad)
 }

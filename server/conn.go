@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/roomspan/roomspan/server/internal/engineio"
@@ -26,9 +27,10 @@ type conn struct {
 	space   *sync.Cond // signals room in the inbox; nil until someone waits
 	first   *Socket    // the only socket of most clients
 	others  []*Socket
-	queued  int // events in the inboxes of all sockets
-	bytes   int // and their size
-	asked   int // acknowledgements that are waited for
+	left    []*Namespace // namespaces whose socket was connected once
+	queued  int          // events in the inboxes of all sockets, and disconnections not yet handled
+	bytes   int          // and their size
+	asked   int          // acknowledgements that are waited for
 	joined  bool
 	lagging bool // attachments are missing
 	closed  bool
@@ -130,11 +132,11 @@ func (c *conn) dispatch(p *parser.Packet, attachments [][]byte) error {
 	if p.Type == parser.Connect {
 		return c.connect(p)
 	}
-	s := c.socket(p.Namespace)
-	if s == nil {
-		if p.Type == parser.Ack || p.Type == parser.Disconnect || c.left(p.Namespace) {
-			return nil
-		}
+	s, late := c.socket(p.Namespace)
+	switch {
+	case late:
+		return nil
+	case s == nil:
 		return c.outOfPlace()
 	}
 	switch p.Type {
@@ -170,7 +172,11 @@ func (c *conn) connect(p *parser.Packet) error {
 		auth = append([]byte(nil), p.Data...)
 	}
 	s := newSocket(c, ns, auth)
+	c.BatchEnd()
 	c.mu.Lock()
+	if c.fullLocked() {
+		c.waitLocked()
+	}
 	if c.closed {
 		c.mu.Unlock()
 		return nil
@@ -190,22 +196,21 @@ func (c *conn) connect(p *parser.Packet) error {
 	return nil
 }
 
-// left reports whether events for a namespace are to be ignored: the server
-// has disconnected the socket, and the client did not know yet when it sent.
-func (c *conn) left(namespace string) bool {
+// socket returns the socket that a packet is for. With late the packet is to
+// be ignored: the server has disconnected the socket, and the client did not
+// know yet when it sent. Node closes the connection then, and with it the
+// other namespaces.
+func (c *conn) socket(namespace string) (s *Socket, late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.joined && c.srv.lookup(namespace) != nil && c.socketLocked(namespace) == nil
-}
-
-func (c *conn) socket(namespace string) *Socket {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.socketLocked(namespace)
-	if s != nil && s.state != stateConnected {
-		return nil
+	s = c.socketLocked(namespace)
+	if s == nil {
+		return nil, slices.ContainsFunc(c.left, func(ns *Namespace) bool { return ns.name == namespace })
 	}
-	return s
+	if s.state == stateConnecting {
+		return nil, false
+	}
+	return s, false
 }
 
 func (c *conn) socketLocked(namespace string) *Socket {
@@ -228,7 +233,12 @@ func (c *conn) socketsLocked() []*Socket {
 	return append(all, c.others...)
 }
 
-func (c *conn) removeLocked(s *Socket) {
+// removeLocked takes a socket out of the list. An outcome of its middleware
+// that the client does not know of is no excuse for a late packet.
+func (c *conn) removeLocked(s *Socket, connected bool) {
+	if connected && !slices.Contains(c.left, s.ns) {
+		c.left = append(c.left, s.ns)
+	}
 	if c.first == s {
 		c.first = nil
 	}
@@ -263,9 +273,7 @@ func (c *conn) Closed(reason string) {
 	c.mu.Lock()
 	c.closed = true
 	all := c.socketsLocked()
-	if c.space != nil {
-		c.space.Broadcast()
-	}
+	c.signalLocked()
 	c.mu.Unlock()
 	if len(all) == 0 {
 		return

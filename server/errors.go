@@ -11,7 +11,7 @@ import (
 // Errors that callers can test for with errors.Is.
 var (
 	// ErrClosed is the error of a call on a server that has been shut down.
-	ErrClosed = errors.New("server: closed")
+	ErrClosed = adapter.ErrClosed
 
 	// ErrDisconnected is the error of a call that needs a client which is not
 	// connected any more.
@@ -114,16 +114,22 @@ func clientText(err error) string {
 	return internalError
 }
 
-// refusalOf returns what a client may know of the error of a middleware.
-func refusalOf(err error) (message string, data []byte) {
+// refusal returns what a client may know of the error of a middleware, and
+// reports what only the program may know.
+func (s *Socket) refusal(err error) (message string, data []byte) {
 	var ce *ConnectError
 	if !errors.As(err, &ce) {
+		s.ns.srv.handlerError(s, "", err)
 		return internalError, nil
 	}
-	if ce.Data != nil {
-		if b, err := json.Marshal(ce.Data); err == nil {
-			data = b
-		}
+	if ce.Data == nil {
+		return ce.Message, nil
+	}
+	if err := s.guard(func() (err error) {
+		data, err = json.Marshal(ce.Data)
+		return err
+	}); err != nil {
+		s.ns.srv.handlerError(s, "", err)
 	}
 	return ce.Message, data
 }

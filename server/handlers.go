@@ -62,7 +62,9 @@ func (r *registry) find(ev *Event) []func(*Event) error {
 	if entry == nil {
 		return nil
 	}
-	ev.name = entry.name
+	if ev.name == "" { // written before the first handler may share the event
+		ev.name = entry.name
+	}
 	return entry.handlers
 }
 
@@ -87,7 +89,7 @@ func On[A any](r Registrar, event string, h func(*Socket, A) error) {
 		var a A
 		err := e.Decode(&a)
 		if err == nil {
-			err = h(e.socket, a)
+			err = e.socket.guard(func() error { return h(e.socket, a) })
 		}
 		return e.done(err)
 	})
@@ -102,7 +104,7 @@ func On2[A, B any](r Registrar, event string, h func(*Socket, A, B) error) {
 		)
 		err := e.Decode(&a, &b)
 		if err == nil {
-			err = h(e.socket, a, b)
+			err = e.socket.guard(func() error { return h(e.socket, a, b) })
 		}
 		return e.done(err)
 	})
@@ -118,7 +120,7 @@ func On3[A, B, C any](r Registrar, event string, h func(*Socket, A, B, C) error)
 		)
 		err := e.Decode(&a, &b, &c)
 		if err == nil {
-			err = h(e.socket, a, b, c)
+			err = e.socket.guard(func() error { return h(e.socket, a, b, c) })
 		}
 		return e.done(err)
 	})

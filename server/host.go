@@ -58,9 +58,16 @@ func (h host) Ask(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.So
 
 func (h host) Describe(member adapter.Socket) adapter.SocketInfo {
 	s := member.(*Socket)
-	data, err := json.Marshal(s.Data())
-	if err != nil || s.Data() == nil {
-		data = []byte("{}")
+	data := []byte("{}")
+	if v := s.Data(); v != nil {
+		// The value is the user's, and so may be its MarshalJSON.
+		_ = s.guard(func() error {
+			b, err := json.Marshal(v)
+			if err == nil {
+				data = b
+			}
+			return err
+		})
 	}
 	return adapter.SocketInfo{ID: s.id, Handshake: s.Handshake().describe(), Rooms: s.Rooms(), Data: data}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"runtime/debug"
 	"sync"
@@ -11,6 +12,7 @@ import (
 type task struct {
 	event *Event
 	run   func()
+	last  bool // run is the end of the socket; it counts like an event until it is done
 }
 
 // askedFactor is how much further a client is read while something waits for
@@ -32,7 +34,7 @@ func (c *conn) receive(s *Socket, ev *Event) error {
 		c.workLocked(s)
 		c.waitLocked()
 	}
-	if s.state != stateConnected {
+	if c.closed || s.state == stateClosed {
 		return nil
 	}
 	s.inbox = append(s.inbox, task{event: ev})
@@ -47,8 +49,9 @@ func (c *conn) fullLocked() bool {
 	if c.asked > 0 {
 		factor = askedFactor
 	}
+	// Divided, since the limits may be as large as an int can be.
 	return !c.closed &&
-		(c.queued >= c.srv.cfg.inboundEvents*factor || c.bytes >= c.srv.cfg.inboundBytes*factor)
+		(c.queued/factor >= c.srv.cfg.inboundEvents || c.bytes/factor >= c.srv.cfg.inboundBytes)
 }
 
 func (c *conn) waitLocked() {
@@ -76,15 +79,24 @@ func (c *conn) workLocked(s *Socket) {
 // handlers send to their own client meanwhile goes out together.
 func (s *Socket) work() {
 	c := s.conn
-	defer c.srv.workers.Done()
+	idle := false
 	c.session.Cork()
+	defer func() {
+		c.session.Uncork()
+		if !idle {
+			go s.work() // a handler ended its goroutine, by runtime.Goexit
+			return
+		}
+		c.srv.workers.Done()
+	}()
 	for {
 		c.mu.Lock()
 		if len(s.inbox) == 0 {
 			s.working = false
 			s.inbox = nil
 			c.mu.Unlock()
-			break
+			idle = true
+			return
 		}
 		t := s.inbox[0]
 		s.inbox[0] = task{}
@@ -96,16 +108,34 @@ func (s *Socket) work() {
 		if t.event != nil {
 			s.handle(t.event)
 		} else {
-			t.run()
+			s.step(t)
 		}
 	}
-	c.session.Uncork()
+}
+
+// step does a step of the socket's life.
+func (s *Socket) step(t task) {
+	if t.last {
+		c := s.conn
+		defer func() {
+			c.mu.Lock()
+			c.queued--
+			c.signalLocked()
+			c.mu.Unlock()
+		}()
+	}
+	t.run()
 }
 
 // takenLocked accounts for an event that has left an inbox.
 func (c *conn) takenLocked(ev *Event) {
 	c.queued--
 	c.bytes -= ev.size()
+	c.signalLocked()
+}
+
+// signalLocked wakes the reading goroutine to look at the bounds again.
+func (c *conn) signalLocked() {
 	if c.space != nil {
 		c.space.Broadcast()
 	}
@@ -142,7 +172,8 @@ func (s *Socket) guard(f func() error) (err error) {
 // handlerError reports what a function of the user returned or panicked with.
 // That the client has gone meanwhile is no news: its disconnection is.
 func (s *Server) handlerError(socket *Socket, event string, err error) {
-	if errors.Is(err, ErrDisconnected) {
+	defer func() { _ = recover() }() // who reports panics has nobody to report to
+	if errors.Is(err, ErrDisconnected) || errors.Is(err, context.Canceled) && !socket.Connected() {
 		return
 	}
 	s.counters.handlerErrors.Add(1)
@@ -153,7 +184,6 @@ func (s *Server) handlerError(socket *Socket, event string, err error) {
 		log.Error("socket.io: handler failed", "event", event, "socket", socket.id, "error", err)
 	}
 	if f := s.cfg.errorHandler; f != nil {
-		defer func() { _ = recover() }() // the hook of last resort has none of its own
 		f(socket, event, err)
 	}
 }

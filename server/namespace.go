@@ -46,7 +46,9 @@ func (ns *Namespace) Name() string { return ns.name }
 // Use adds a middleware. Each is called for every client that wants to join,
 // in the order in which they were added, before the client counts as
 // connected; it may block. The first error refuses the client, which learns of
-// a [ConnectError] everything and of any other error nothing.
+// a [ConnectError] everything and of any other error nothing: that goes to the
+// log and the error handler. Rooms that a middleware joins take effect when
+// the socket is connected; until then it cannot be emitted to.
 func (ns *Namespace) Use(f func(*Socket) error) { appendTo(&ns.mu, &ns.middleware, f) }
 
 // OnConnection adds a function that is called for every socket when it has
@@ -77,9 +79,6 @@ func (ns *Namespace) Handle(event string, h func(*Event) error) {
 func (ns *Namespace) admit(s *Socket) error {
 	for _, f := range *ns.middleware.Load() {
 		if err := s.guard(func() error { return f(s) }); err != nil {
-			if p, ok := err.(*PanicError); ok {
-				ns.srv.handlerError(s, "", p)
-			}
 			return err
 		}
 	}

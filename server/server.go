@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/roomspan/roomspan/server/internal/engineio"
 )
@@ -72,6 +73,7 @@ func (s *Server) engineConfig() engineio.Config {
 		Polling:        s.cfg.polling,
 		WebSocket:      s.cfg.webSocket,
 		Origins:        s.cfg.origins,
+		Logger:         s.cfg.logger,
 		Counters:       &s.counters.engine,
 		Accept:         s.accept,
 	}
@@ -99,8 +101,8 @@ func (s *Server) Of(name string) (*Namespace, error) {
 	if !strings.HasPrefix(name, "/") {
 		name = "/" + name
 	}
-	if strings.ContainsAny(name, ",?") {
-		return nil, &OptionError{"Of", "a namespace has no comma and no question mark in its name"}
+	if strings.ContainsAny(name, ",?") || !utf8.ValidString(name) {
+		return nil, &OptionError{"Of", "the name of a namespace is UTF-8 without comma and question mark"}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"slices"
 	"sync/atomic"
 
 	"github.com/roomspan/roomspan/adapter"
@@ -15,6 +16,7 @@ type socketState uint8
 
 const (
 	stateConnecting socketState = iota // its middleware runs
+	stateJoining                       // the answer is on its way: the client may send, and is not sent to
 	stateConnected
 	stateClosed
 )
@@ -38,7 +40,7 @@ type Socket struct {
 	working bool
 	inbox   []task
 	acks    map[uint64]*pendingAck
-	rooms   []string // what it was in, while OnDisconnect handlers run
+	rooms   []string // joined by middleware; later what it was in, while OnDisconnect handlers run
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 }
@@ -108,19 +110,51 @@ func (s *Socket) Rooms() []string {
 	s.conn.mu.Lock()
 	state, rooms := s.state, s.rooms
 	s.conn.mu.Unlock()
-	if state == stateClosed {
-		return append([]string(nil), rooms...)
+	switch state {
+	case stateConnected:
+		return s.membership.Rooms()
+	case stateClosed:
+		return slices.Clone(rooms)
 	}
-	return s.roomsNow()
+	return append([]string{s.id}, rooms...)
 }
 
 // Join puts the socket into rooms. It does nothing once the socket is
 // disconnected.
-func (s *Socket) Join(rooms ...string) { s.ns.adapter.Add(s, rooms...) }
+func (s *Socket) Join(rooms ...string) {
+	if !s.early(func() {
+		for _, r := range rooms {
+			if !slices.Contains(s.rooms, r) && r != s.id {
+				// Not in place: Rooms reads the list without the lock.
+				s.rooms = append(slices.Clip(s.rooms), r)
+			}
+		}
+	}) {
+		s.ns.adapter.Add(s, rooms...)
+	}
+}
 
 // Leave takes the socket out of rooms. It cannot leave the room that is named
 // by its own id.
-func (s *Socket) Leave(rooms ...string) { s.ns.adapter.Del(s, rooms...) }
+func (s *Socket) Leave(rooms ...string) {
+	if !s.early(func() {
+		s.rooms = slices.DeleteFunc(slices.Clone(s.rooms), func(r string) bool { return slices.Contains(rooms, r) })
+	}) {
+		s.ns.adapter.Del(s, rooms...)
+	}
+}
+
+// early runs f under the lock if the socket is not connected yet: the index
+// must not know it, or it would be sent to before its connect is answered.
+func (s *Socket) early(f func()) bool {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	if s.state != stateConnecting && s.state != stateJoining {
+		return false
+	}
+	f()
+	return true
+}
 
 // Emit sends an event to the client. It queues and does not wait: nil means
 // that the packet was queued. Errors: [ErrDisconnected], [ErrReservedEvent],
@@ -181,44 +215,46 @@ func (s *Socket) Disconnect(closeConn bool) {
 }
 
 func (s *Socket) disconnect() {
+	if s.end(ReasonServerDisconnect, true) {
+		s.tellDisconnect()
+	}
+}
+
+func (s *Socket) tellDisconnect() {
 	s.conn.send(parser.AppendText(outbound.Start(16+len(s.ns.name)), &parser.Packet{
 		Type: parser.Disconnect, Namespace: s.ns.name,
 	}))
-	s.end(ReasonServerDisconnect, true)
+}
+
+// send queues a packet for the client.
+func (s *Socket) send(m *outbound.Message) error {
+	switch {
+	case !s.Connected():
+		return ErrDisconnected
+	case s.conn.session.Send(m):
+		return nil
+	case m.Volatile && s.Connected():
+		return ErrVolatileDropped
+	}
+	return ErrDisconnected
 }
 
 // connect runs the middleware, joins the socket to the namespace and runs the
 // connection handlers. It is the first task of the worker.
 func (s *Socket) connect() {
-	if err := s.ns.admit(s); err != nil {
-		message, data := refusalOf(err)
+	if err := s.ns.admit(s); err != nil || !s.joining() {
+		if err == nil {
+			err = &ConnectError{Message: internalError} // the program disconnected it already
+		}
+		message, data := s.refusal(err)
 		s.end("", true)
 		s.conn.send(parser.AppendConnectError(outbound.Start(64+len(data)), s.ns.name, message, data))
 		return
 	}
-	c := s.conn
-	c.mu.Lock()
-	if s.state != stateConnecting || c.closed {
-		c.mu.Unlock()
-		s.end("", true)
+	if !s.join() {
+		s.tellDisconnect()
 		return
 	}
-	s.state = stateConnected
-	if !c.joined {
-		c.joined = true
-		if !c.lagging {
-			c.srv.engine.Wheel().Stop(&c.timer)
-		}
-	}
-	c.mu.Unlock()
-	// Held, so that the answer goes out before anything that is broadcast, and
-	// after the socket can be reached.
-	c.session.Hold()
-	c.send(parser.AppendConnect(outbound.Start(64), s.ns.name, s.id, ""))
-	s.ns.adapter.Add(s)
-	c.session.Release()
-	s.ns.srv.counters.connections.Add(1)
-	s.ns.sockets.Add(1)
 	for _, f := range *s.ns.onConnection.Load() {
 		if err := s.guard(func() error { f(s); return nil }); err != nil {
 			s.ns.srv.handlerError(s, "connection", err)
@@ -226,19 +262,67 @@ func (s *Socket) connect() {
 	}
 }
 
-// end takes the socket out of everything. With drop, events that wait to be
-// handled are forgotten; else they were sent before the end, and are handled.
-func (s *Socket) end(reason Reason, drop bool) {
+// joining notes that the middleware let the socket in. It reports false if the
+// socket has been ended meanwhile.
+func (s *Socket) joining() bool {
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.state != stateConnecting || c.closed {
+		return false
+	}
+	s.state = stateJoining
+	if !c.joined {
+		c.joined = true
+		if !c.lagging {
+			c.srv.engine.Wheel().Stop(&c.timer)
+		}
+	}
+	return true
+}
+
+// join answers the client and makes the socket known. It reports false if the
+// socket has been ended meanwhile. The session is held, so that the answer
+// goes out before anything that is broadcast, and after the socket can be
+// reached.
+func (s *Socket) join() bool {
+	c := s.conn
+	c.session.Hold()
+	defer c.session.Release()
+	c.send(parser.AppendConnect(outbound.Start(64), s.ns.name, s.id, ""))
+	c.mu.Lock()
+	if s.state != stateJoining {
+		c.mu.Unlock()
+		return false
+	}
+	s.state = stateConnected
+	s.ns.sockets.Add(1)
+	rooms := s.rooms
+	s.rooms = nil
+	c.mu.Unlock()
+	s.ns.srv.counters.connections.Add(1)
+	s.ns.adapter.Add(s, rooms...)
+	return true
+}
+
+// end takes the socket out of everything, and reports whether it was connected.
+// With drop, events that wait to be handled are forgotten; else they were sent
+// before the end, and are handled.
+func (s *Socket) end(reason Reason, drop bool) (connected bool) {
 	c := s.conn
 	c.mu.Lock()
 	if s.state == stateClosed {
 		c.mu.Unlock()
-		return
+		return false
 	}
-	was := s.state
+	connected = s.state == stateConnected
 	s.state = stateClosed
-	s.rooms = s.roomsNow()
-	c.removeLocked(s)
+	s.rooms = nil
+	if connected {
+		s.rooms = s.membership.Rooms()
+		s.ns.sockets.Add(-1)
+	}
+	c.removeLocked(s, connected)
 	acks := s.acks
 	s.acks = nil
 	c.asked -= len(acks)
@@ -260,16 +344,17 @@ func (s *Socket) end(reason Reason, drop bool) {
 		c.srv.engine.Wheel().Stop(&a.timer)
 		a.done(nil, ErrDisconnected)
 	}
-	if was == stateConnected {
+	if connected {
 		c.mu.Lock()
-		s.inbox = append(s.inbox, task{run: func() { s.disconnected(reason) }})
+		s.inbox = append(s.inbox, task{run: func() { s.disconnected(reason) }, last: true})
+		c.queued++
 		c.workLocked(s)
 		c.mu.Unlock()
 	}
+	return connected
 }
 
 func (s *Socket) disconnected(reason Reason) {
-	s.ns.sockets.Add(-1)
 	for _, f := range *s.ns.onDisconnect.Load() {
 		if err := s.guard(func() error { f(s, reason); return nil }); err != nil {
 			s.ns.srv.handlerError(s, "disconnect", err)
@@ -279,6 +364,3 @@ func (s *Socket) disconnected(reason Reason) {
 	s.rooms = nil
 	s.conn.mu.Unlock()
 }
-
-// roomsNow returns the rooms in which the index has the socket.
-func (s *Socket) roomsNow() []string { return s.membership.Rooms() }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"github.com/roomspan/roomspan/adapter"
@@ -11,6 +12,8 @@ import (
 // A Target is a set of sockets of a namespace, on all nodes, and how they are
 // emitted to. It is an immutable value: To, Except, Local, Volatile and
 // Compress return another one. It may be kept, shared and used concurrently.
+// On the target of one socket To and Except mean the other sockets, as in
+// Socket.IO.
 //
 // Calls that change or ask other nodes take effect on this node at once and
 // never wait for the network, unless they take a context.
@@ -23,18 +26,28 @@ type Target struct {
 
 // To returns the target of the sockets in at least one of the rooms, those of
 // earlier calls included. A socket is in the room that is named by its id.
+// Without any room the target stays what it was, as on Node: a list of rooms
+// that may be empty must be looked at first.
 func (t Target) To(rooms ...string) Target {
-	if t.only != nil {
-		t.sel.Except = []string{t.only.id}
-		t.only = nil
-	}
+	t = t.others()
 	t.sel.Rooms = append(slices.Clip(t.sel.Rooms), rooms...)
 	return t
 }
 
 // Except returns the target without the sockets in any of the rooms.
 func (t Target) Except(rooms ...string) Target {
+	t = t.others()
 	t.sel.Except = append(slices.Clip(t.sel.Except), rooms...)
+	return t
+}
+
+// others makes the target of one socket that of everyone else: what To and
+// Except mean on a socket.
+func (t Target) others() Target {
+	if t.only != nil {
+		t.sel.Except = []string{t.only.id}
+		t.only = nil
+	}
 	return t
 }
 
@@ -74,15 +87,7 @@ func (t Target) Emit(event string, args ...any) error {
 	if t.only == nil {
 		return t.ns.adapter.Broadcast(p, t.sel, t.flags)
 	}
-	switch sent := t.only.conn.session.Send(t.ns.message(p, t.flags, nil)); {
-	case !t.only.Connected():
-		return ErrDisconnected
-	case !sent && t.flags.Volatile:
-		return ErrVolatileDropped
-	case !sent:
-		return ErrDisconnected
-	}
-	return nil
+	return t.only.send(t.ns.message(p, t.flags, nil))
 }
 
 // EmitWithAck sends an event and returns the acknowledgements of all clients
@@ -105,14 +110,31 @@ func (t Target) EmitWithAck(ctx context.Context, event string, args ...any) ([]*
 	defer cancel()
 	packets, err := t.ns.adapter.BroadcastWithAck(ctx, p, t.sel, t.flags)
 	answers := make([]*Answer, 0, len(packets))
+	var bad error
 	for _, p := range packets {
 		a, aerr := answerOf(p)
 		if aerr != nil {
-			continue // of a foreign node; it counts as missing there
+			bad = aerr // a foreign node let it through
+			continue
 		}
 		answers = append(answers, a)
 	}
-	return answers, err
+	return answers, missing(err, len(packets), len(answers), bad)
+}
+
+// missing returns the error of a call whose answers were received by the
+// adapter, but of which some are of no use.
+func missing(err error, received, useful int, bad error) error {
+	if bad == nil {
+		return err
+	}
+	m := &MissingAnswersError{Expected: received, Received: useful, Cause: bad}
+	var before *MissingAnswersError
+	if errors.As(err, &before) {
+		m.Expected = before.Expected
+		m.Cause = errors.Join(before.Cause, bad)
+	}
+	return m
 }
 
 func (t Target) deadline(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -24,7 +24,7 @@ func (c Codec) Decode(raw []byte, attachments [][]byte, dst any) (err error) {
 		defer recovered(&err)
 		return c.decodeBinary(raw, attachments, dst)
 	}
-	if simple(raw, dst) {
+	if c.simple(raw, dst) {
 		return nil
 	}
 	defer recovered(&err)
@@ -40,7 +40,7 @@ func (c Codec) unmarshal(raw []byte, dst any) error {
 
 // simple decodes what needs no library. It reports false, with dst untouched,
 // for everything else, be it wrong or only unusual.
-func simple(raw []byte, dst any) bool {
+func (c Codec) simple(raw []byte, dst any) bool {
 	switch d := dst.(type) {
 	case *string:
 		return set(d)(simpleString(raw))
@@ -60,8 +60,10 @@ func simple(raw []byte, dst any) bool {
 	case *json.RawMessage:
 		return set(d)(bytes.Clone(raw), d != nil)
 	case *any:
-		if d == nil || *d != nil {
-			return false // what is in it may be a pointer to decode into
+		// What is in it may be a pointer to decode into, and other libraries may
+		// be told to make numbers something else than float64.
+		if d == nil || *d != nil || c.Unmarshal != nil {
+			return false
 		}
 		return simpleAny(raw, d)
 	}
@@ -107,8 +109,7 @@ func simpleAny(raw []byte, dst *any) bool {
 // decodeBinary decodes an argument that may have placeholders. Each becomes a
 // string before the library sees the text; see [standIns].
 func (c Codec) decodeBinary(raw []byte, attachments [][]byte, dst any) error {
-	var room [8]placeholder
-	found, err := placeholders(raw, len(attachments), room[:0])
+	found, err := placeholders(raw, len(attachments), nil)
 	if err == ErrPlaceholder {
 		return err
 	}

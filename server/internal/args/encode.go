@@ -22,7 +22,8 @@ type encoder struct {
 	marshal     func(any) ([]byte, error) // nil: text
 	text        *json.Encoder             // writes to buf
 	buf         []byte
-	attachments [][]byte // for the packet, which keeps it
+	attachments [][]byte      // for the packet, which keeps it
+	found       []placeholder // by check, which reuses it
 	depth       int
 }
 
@@ -55,7 +56,7 @@ func (e *encoder) packet(c Codec, args []any) (*adapter.Packet, error) {
 	p := &adapter.Packet{Args: make([]byte, len(e.buf)), Attachments: e.attachments}
 	copy(p.Args, e.buf)
 	e.marshal, e.attachments = nil, nil
-	if cap(e.buf) <= maxKept {
+	if cap(e.buf) <= maxKept { // and with it the capacity of found
 		encoders.Put(e)
 	}
 	return p, nil
@@ -133,9 +134,7 @@ func (e *encoder) binary(b []byte) {
 		e.null()
 		return
 	}
-	e.buf = append(e.buf, `{"_placeholder":true,"num":`...)
-	e.buf = strconv.AppendInt(e.buf, int64(len(e.attachments)), 10)
-	e.buf = append(e.buf, '}')
+	e.buf = appendPlaceholder(e.buf, len(e.attachments))
 	e.attachments = append(e.attachments, b)
 }
 
@@ -238,18 +237,19 @@ func (e *encoder) check(start, first int) error {
 	if first == len(e.attachments) {
 		return nil
 	}
-	var room [8]placeholder
-	found, err := placeholders(e.buf[start:], len(e.attachments), room[:0])
+	found, err := placeholders(e.buf[start:], len(e.attachments), e.found[:0])
+	e.found = found
 	if err != nil {
 		return err
 	}
-	for i, p := range found {
-		if p.num != first+i {
-			return ErrPlaceholder
-		}
-	}
 	if len(found) != len(e.attachments)-first {
 		return ErrPlaceholder
+	}
+	var own [64]byte
+	for i, p := range found {
+		if string(e.buf[start+p.start:start+p.end]) != string(appendPlaceholder(own[:0], first+i)) {
+			return ErrPlaceholder
+		}
 	}
 	return nil
 }

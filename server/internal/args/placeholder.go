@@ -3,11 +3,17 @@ package args
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 )
 
 // A placeholder is an object in a JSON text that stands for an attachment: the
 // bounds of its text and the number of the attachment.
 type placeholder struct{ start, end, num int }
+
+func appendPlaceholder(dst []byte, num int) []byte {
+	dst = append(dst, `{"_placeholder":true,"num":`...)
+	return append(strconv.AppendInt(dst, int64(num), 10), '}')
+}
 
 // maxNesting is how deep encoding/json reads.
 const maxNesting = 10000
@@ -167,9 +173,11 @@ func (f *finder) object(depth int) error {
 
 // key returns the key of a member if it may be one of those of a placeholder.
 func key(raw []byte) string {
-	switch s := string(raw[1 : len(raw)-1]); s {
-	case "_placeholder", "num":
-		return s
+	switch string(raw[1 : len(raw)-1]) {
+	case "_placeholder":
+		return "_placeholder"
+	case "num":
+		return "num"
 	}
 	const longest = len(`"_placeholder"`) * len(`\u0000`)
 	if len(raw) > longest {

@@ -23,6 +23,7 @@ type planKind uint8
 
 const (
 	leafPlan      planKind = iota // for the codec: no binary in it
+	scalarPlan                    // string, boolean or number
 	binaryPlan                    // []byte
 	rawPlan                       // json.RawMessage
 	interfacePlan                 // depends on what is in it
@@ -68,6 +69,8 @@ func (b builder) plan(t reflect.Type) *plan {
 	switch {
 	case t == rawType:
 		p.kind = rawPlan
+	case isScalar(t):
+		p.kind = scalarPlan
 	case marshals(t) || !holdsBinary(t, map[reflect.Type]bool{}):
 		p.kind = leafPlan
 	default:
@@ -123,6 +126,15 @@ func (b builder) hidden(t reflect.Type) *plan {
 
 func marshals(t reflect.Type) bool {
 	return t.Implements(marshalerType) || t.Implements(textMarshalerType)
+}
+
+// isScalar tells the types that append knows how to write, and those like them.
+func isScalar(t reflect.Type) bool {
+	if marshals(reflect.PointerTo(t)) || t == reflect.TypeFor[json.Number]() {
+		return false
+	}
+	k := t.Kind()
+	return k == reflect.String || k == reflect.Bool || reflect.Int <= k && k <= reflect.Float64
 }
 
 // isBinary tells the slice types that encoding/json writes in base64.
@@ -192,6 +204,8 @@ func (e *encoder) value(v reflect.Value, p *plan) error {
 		return e.leaf(v.Interface())
 	}
 	switch p.kind {
+	case scalarPlan:
+		return e.scalar(v)
 	case binaryPlan:
 		e.binary(v.Bytes())
 		return nil
@@ -222,6 +236,22 @@ func (e *encoder) value(v reflect.Value, p *plan) error {
 	return err
 }
 
+func (e *encoder) scalar(v reflect.Value) error {
+	switch {
+	case v.Kind() == reflect.String:
+		e.buf = appendString(e.buf, v.String())
+	case v.Kind() == reflect.Bool:
+		e.buf = strconv.AppendBool(e.buf, v.Bool())
+	case v.CanInt():
+		e.buf = strconv.AppendInt(e.buf, v.Int(), 10)
+	case v.CanUint():
+		e.buf = strconv.AppendUint(e.buf, v.Uint(), 10)
+	default:
+		return e.float(v.Float(), v.Type().Bits())
+	}
+	return nil
+}
+
 func (e *encoder) list(v reflect.Value, elem *plan) error {
 	e.buf = append(e.buf, '[')
 	for i := range v.Len() {
@@ -237,6 +267,9 @@ func (e *encoder) list(v reflect.Value, elem *plan) error {
 }
 
 func (e *encoder) mapping(v reflect.Value, elem *plan) error {
+	if m, ok := reflect.TypeAssert[map[string]any](v); ok {
+		return e.object(m)
+	}
 	type entry struct {
 		key   string
 		value reflect.Value

@@ -1,0 +1,5 @@
+//go:build race
+
+package args_test
+
+const raceEnabled = true
