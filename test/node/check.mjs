@@ -18,15 +18,15 @@ export function print(result) {
 }
 
 // run runs the checks, an object of functions by name, one after the other. A check gets an object to which it adds,
-// by defer, what has to be undone. The result is false if one failed.
-export async function run(checks) {
+// by defer, what has to be undone, and ends within ms. The result is false if one failed.
+export async function run(checks, ms = limit) {
   let all = true;
   for (const [check, fn] of Object.entries(checks)) {
     const undo = [];
     const result = { check, ok: true };
     const start = performance.now();
     try {
-      await within(limit, fn({ defer: (f) => undo.push(f) }), check);
+      await within(ms, fn({ defer: (f) => undo.push(f) }), check);
     } catch (e) {
       all = result.ok = false;
       result.error = e?.stack ?? String(e);
