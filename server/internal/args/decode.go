@@ -14,7 +14,8 @@ import (
 // Where raw has the placeholder of an attachment, the bytes come into whatever
 // is there in dst: a []byte or an interface gets them as []byte; a string, a
 // json.RawMessage, or a type with its own UnmarshalJSON or UnmarshalText gets
-// them as a string in base64. Without attachments a placeholder is plain data,
+// them as a string in base64, which may end with line breaks for a type with
+// its own method. Without attachments a placeholder is plain data,
 // and a []byte is read from base64 as always in Go.
 //
 // What is already in dst is treated as by json.Unmarshal. Errors: those of the
@@ -123,14 +124,18 @@ func (c Codec) decodeBinary(raw []byte, attachments [][]byte, dst any) error {
 	if !affordable(found, attachments) {
 		return ErrPlaceholder
 	}
-	s := newStandIns(attachments, traitsOf(v.Type().Elem()))
-	if err := c.unmarshal(s.rewrite(raw, found), dst); err != nil {
-		return err
+	tr := traitsOf(v.Type().Elem())
+	if filled(v, 0) {
+		tr |= ownTrait // for all that is known of what will be decoded into
 	}
+	s := newStandIns(attachments, tr)
+	// After an error too: encoding/json goes on after a value of a wrong type,
+	// and a stand-in is nothing for the user to find.
+	err = c.unmarshal(s.rewrite(raw, found), dst)
 	if !s.whole || s.mark {
 		s.value(v.Elem())
 	}
-	return nil
+	return err
 }
 
 // direct sets a []byte or an interface to an attachment.

@@ -184,6 +184,63 @@ func TestDecodeIntoCycle(t *testing.T) {
 	}
 }
 
+// In an interface may be a pointer, which json.Unmarshal decodes into.
+func TestDecodeIntoFilled(t *testing.T) {
+	a := []byte("attachment")
+	o, w, inner := &opaque{}, &withOwn{}, &withOwn{}
+	var top, topStruct any = o, w
+	envelope := struct{ Body any }{inner}
+	for raw, dst := range map[string]any{
+		placeholder(0): &top,
+		`{"Own":` + placeholder(0) + `,"Blob":` + placeholder(0) + `}`:          &topStruct,
+		`{"Body":{"Own":` + placeholder(0) + `,"Blob":` + placeholder(0) + `}}`: &envelope,
+	} {
+		if err := (args.Codec{}).Decode([]byte(raw), [][]byte{a}, dst); err != nil {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+	for i, got := range [][]byte{o.got, w.Own.got, w.Blob, inner.Own.got, inner.Blob} {
+		if !bytes.Equal(got, a) {
+			t.Errorf("value %d: %q", i, got)
+		}
+	}
+}
+
+// encoding/json decodes the rest after a value of a wrong type.
+func TestDecodeLeavesNoStandInAfterError(t *testing.T) {
+	var v struct {
+		N int
+		B []byte
+		X any
+		S string
+	}
+	a := []byte("attachment")
+	err := (args.Codec{}).Decode([]byte(`{"N":"x","B":`+placeholder(0)+`,"X":`+placeholder(0)+`,"S":`+placeholder(0)+`}`), [][]byte{a}, &v)
+	var typeErr *json.UnmarshalTypeError
+	if !errors.As(err, &typeErr) {
+		t.Errorf("got %v", err)
+	}
+	if !bytes.Equal(v.B, a) || !reflect.DeepEqual(v.X, any(a)) || v.S != base64.StdEncoding.EncodeToString(a) {
+		t.Errorf("got %+v", v)
+	}
+}
+
+// The race detector sees it if a field is touched that JSON does not reach.
+func TestDecodeLeavesHiddenFieldsAlone(t *testing.T) {
+	shared := map[string]any{"k": "v"}
+	v := struct {
+		B []byte
+		X any
+		M map[string]any `json:"-"`
+	}{M: shared}
+	read := make(chan any)
+	go func() { read <- shared["k"] }()
+	err := (args.Codec{}).Decode([]byte(`{"B":`+placeholder(0)+`}`), [][]byte{{1}}, &v)
+	if got := <-read; err != nil || got != "v" || !bytes.Equal(v.B, []byte{1}) {
+		t.Errorf("got %v, %v, %v", got, v.B, err)
+	}
+}
+
 // destinations returns a fresh value of each type with a fast path, and of some
 // without.
 func destinations() []any {

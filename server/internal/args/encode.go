@@ -23,6 +23,7 @@ type encoder struct {
 	text        *json.Encoder             // writes to buf
 	buf         []byte
 	attachments [][]byte      // for the packet, which keeps it
+	ends        []int         // of the arguments in buf
 	found       []placeholder // by check, which reuses it
 	depth       int
 }
@@ -43,7 +44,7 @@ func (e *encoder) Write(p []byte) (int, error) {
 // packet ends the array that has been begun in buf with the arguments, and
 // gives the encoder back. After an error it is dropped, as its state is unknown.
 func (e *encoder) packet(c Codec, args []any) (*adapter.Packet, error) {
-	e.marshal = c.Marshal
+	e.marshal, e.ends = c.Marshal, e.ends[:0]
 	for i, arg := range args {
 		if len(e.buf) > 1 {
 			e.buf = append(e.buf, ',')
@@ -51,12 +52,16 @@ func (e *encoder) packet(c Codec, args []any) (*adapter.Packet, error) {
 		if err := e.argument(arg); err != nil {
 			return nil, &ArgumentError{Index: i, Type: reflect.TypeOf(arg), Err: err}
 		}
+		e.ends = append(e.ends, len(e.buf))
 	}
 	e.buf = append(e.buf, ']')
+	if i, err := e.check(); err != nil {
+		return nil, &ArgumentError{Index: i, Type: reflect.TypeOf(args[i]), Err: err}
+	}
 	p := &adapter.Packet{Args: make([]byte, len(e.buf)), Attachments: e.attachments}
 	copy(p.Args, e.buf)
 	e.marshal, e.attachments = nil, nil
-	if cap(e.buf) <= maxKept { // and with it the capacity of found
+	if cap(e.buf) <= maxKept { // and with it the capacity of ends and found
 		encoders.Put(e)
 	}
 	return p, nil
@@ -64,11 +69,7 @@ func (e *encoder) packet(c Codec, args []any) (*adapter.Packet, error) {
 
 func (e *encoder) argument(arg any) (err error) {
 	defer recovered(&err)
-	start, first := len(e.buf), len(e.attachments)
-	if err := e.append(arg); err != nil {
-		return err
-	}
-	return e.check(start, first)
+	return e.append(arg)
 }
 
 // append appends any value. Types that need no reflection come first.
@@ -228,28 +229,33 @@ func (e *encoder) enter() error {
 	return nil
 }
 
-// check holds the placeholders of the argument that begins at start against the
-// attachments from first on. Data of the user that looks like a placeholder
-// would be taken for one by every receiver, whose parser then hangs up on a
-// number out of range: a client could so have others disconnected by what a
-// server passes on.
-func (e *encoder) check(start, first int) error {
-	if first == len(e.attachments) {
-		return nil
+// check holds the placeholders of a packet against its attachments, and returns
+// the index of the argument that is at fault. Data of the user that looks like
+// a placeholder would be taken for one by every receiver, whose parser then
+// hangs up on a number out of range: a client could so have others disconnected
+// by what a server passes on. An argument without binary counts too, as
+// receivers look at the packet as a whole.
+func (e *encoder) check() (index int, err error) {
+	if len(e.attachments) == 0 {
+		return 0, nil
 	}
-	found, err := placeholders(e.buf[start:], len(e.attachments), e.found[:0])
-	e.found = found
-	if err != nil {
-		return err
-	}
-	if len(found) != len(e.attachments)-first {
-		return ErrPlaceholder
+	f := finder{text: e.buf, attachments: len(e.attachments), found: e.found[:0]}
+	err = f.value(0)
+	e.found = f.found
+	at := f.pos // of an error, or the end
+	if err == nil && len(f.found) != len(e.attachments) {
+		err = ErrPlaceholder
 	}
 	var own [64]byte
-	for i, p := range found {
-		if string(e.buf[start+p.start:start+p.end]) != string(appendPlaceholder(own[:0], first+i)) {
-			return ErrPlaceholder
+	for i, p := range f.found {
+		if string(e.buf[p.start:p.end]) != string(appendPlaceholder(own[:0], i)) {
+			at, err = p.end, ErrPlaceholder
+			break
 		}
 	}
-	return nil
+	if err == nil {
+		return 0, nil
+	}
+	index, _ = slices.BinarySearch(e.ends, at)
+	return min(index, len(e.ends)-1), err
 }

@@ -342,6 +342,20 @@ func TestEncodeErrors(t *testing.T) {
 			}
 		})
 	}
+	for _, list := range [][]any{
+		{forged, []byte("a"), []byte("b")},
+		{[]byte("a"), []byte("b"), map[string]any{"_placeholder": true, "num": 99}},
+		{json.RawMessage(`[{"\u005fplaceholder":true}]`), []byte("a")},
+		{message{}, []byte("a"), &[]any{forged}},
+	} {
+		if p, err := (args.Codec{}).EncodeArgs(list); !errors.Is(err, args.ErrPlaceholder) {
+			t.Errorf("forged beside binary in another argument: %v, %v", p, err)
+		}
+	}
+	var argErr *args.ArgumentError
+	if _, err := (args.Codec{}).EncodeEvent("e", []any{[]byte("a"), 1, []any{forged}, "s"}); !errors.As(err, &argErr) || argErr.Index != 2 {
+		t.Errorf("forged beside binary: %v, want argument 2", err)
+	}
 	if _, err := (args.Codec{}).EncodeArgs([]any{forged}); err != nil {
 		t.Errorf("plain data without attachments: %v", err)
 	}

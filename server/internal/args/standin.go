@@ -171,11 +171,17 @@ func (s *standIns) value(v reflect.Value) {
 		s.elements(v)
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if f := t.Field(i); f.IsExported() || f.Anonymous && lends(f.Type) {
+			if sets(t.Field(i)) {
 				s.value(v.Field(i))
 			}
 		}
 	}
+}
+
+// sets reports whether a JSON library sets the field or fields in it. Others are
+// not for this package to touch.
+func sets(f reflect.StructField) bool {
+	return f.Tag.Get("json") != "-" && (f.IsExported() || f.Anonymous && lends(f.Type))
 }
 
 // lends reports whether an embedded field of the type has fields of its own,

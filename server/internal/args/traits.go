@@ -57,7 +57,7 @@ func reach(t reflect.Type, seen map[reflect.Type]bool) traits {
 	case reflect.Struct:
 		var tr traits
 		for i := range t.NumField() {
-			if f := t.Field(i); f.IsExported() || f.Anonymous {
+			if f := t.Field(i); sets(f) {
 				tr |= reach(f.Type, seen)
 			}
 		}
@@ -71,4 +71,39 @@ func unmarshals(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
 	return t.Implements(unmarshalerType) || t.Implements(textUnmarshalerType) ||
 		p.Implements(unmarshalerType) || p.Implements(textUnmarshalerType)
+}
+
+// maxFilled is how deep filled looks for what the user left in a destination.
+const maxFilled = 10
+
+// filled reports whether an interface in v holds a pointer, which JSON libraries
+// decode into: then the type of v does not tell all that they can reach. It
+// says so too of what is nested deeply, or refers to itself.
+func filled(v reflect.Value, depth int) bool {
+	t := v.Type()
+	if traitsOf(t)&interfaceTrait == 0 {
+		return false
+	}
+	if depth > maxFilled {
+		return true
+	}
+	switch v.Kind() {
+	case reflect.Interface:
+		return v.Elem().Kind() == reflect.Pointer
+	case reflect.Pointer:
+		return !v.IsNil() && filled(v.Elem(), depth+1)
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			if filled(v.Index(i), depth+1) {
+				return true
+			}
+		}
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if sets(t.Field(i)) && filled(v.Field(i), depth+1) {
+				return true
+			}
+		}
+	}
+	return false
 }
