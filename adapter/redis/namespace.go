@@ -72,6 +72,10 @@ func (n *namespace) Publish(m *cluster.Message) error {
 	if m.Selector.Local {
 		return nil
 	}
+	if m.Flags.Volatile && !n.backend.link.isUp() {
+		n.backend.publisher.dropped.Add(1)
+		return nil // it is for those who can take it now
+	}
 	size := 128
 	if m.Packet != nil {
 		size += len(m.Packet.Args)

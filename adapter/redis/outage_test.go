@@ -15,6 +15,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/adapter/redis"
 )
 
@@ -333,4 +334,23 @@ func TestCloseWhileHanging(t *testing.T) {
 	if got := n.backend.Stats().Dropped; got != 10 {
 		t.Errorf("%d counted as dropped", got)
 	}
+}
+
+func TestVolatileIsNotKeptForAnOutage(t *testing.T) {
+	r := runEmbedded(t)
+	a := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	b := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	r.stop()
+	eventually(t, "the outage is noticed", func() bool { return !a.backend.Stats().Connected })
+	before := a.backend.Stats().Dropped
+	volatile := adapter.Flags{Volatile: true}
+	if err := a.adapter.Broadcast(&adapter.Packet{Args: []byte(`["volatile"]`)}, adapter.Selector{}, volatile); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.backend.Stats().Dropped - before; got != 1 {
+		t.Errorf("%d messages counted as dropped, want 1", got)
+	}
+	a.emit(`["kept"]`)
+	r.restart()
+	b.wait(`["kept"]`)
 }
