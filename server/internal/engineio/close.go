@@ -21,15 +21,14 @@ func (s *Session) Close(reason string) { s.closeWith(reason, closeFrame) }
 // closeWith is Close with the frame that ends a WebSocket.
 func (s *Session) closeWith(reason string, frame *outbound.Message) {
 	s.mu.Lock()
-	if s.state != stateOpen {
+	if s.state != stateOpen || s.notified {
 		s.mu.Unlock()
 		return
 	}
-	s.state = stateClosing
+	s.state, s.notified = stateClosing, true
 	s.stopUpgradeLocked()
 	if s.conn != nil {
 		s.queue.Push(frame)
-		s.corks, s.held = 0, false
 		s.scheduleLocked()
 	} else {
 		s.queue.Push(closePacket)
@@ -49,24 +48,27 @@ func (s *Session) closeWith(reason string, frame *outbound.Message) {
 	if closed {
 		s.srv.forget(s)
 	}
-	s.ended(reason)
+	s.rcv.Closed(reason)
 }
 
 // abort ends the session at once: the transport is of no use any more.
 func (s *Session) abort(reason string) {
+	first := s.claim()
 	s.terminate()
-	s.ended(reason)
-}
-
-// ended tells the receiver, once.
-func (s *Session) ended(reason string) {
-	s.mu.Lock()
-	first := !s.notified
-	s.notified = true
-	s.mu.Unlock()
 	if first {
 		s.rcv.Closed(reason)
 	}
+}
+
+// claim reports whether the caller is the one who tells the receiver. It comes
+// before the connection is closed: the reader notices that, and has a reason
+// of its own.
+func (s *Session) claim() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := !s.notified
+	s.notified = true
+	return first
 }
 
 // terminate lets go of everything that the session holds.

@@ -84,7 +84,7 @@ func (s *Session) scheduleLocked() {
 	switch {
 	case s.flushing || s.held:
 	case s.conn == nil && s.poll == nil:
-	case s.corks > 0:
+	case s.corks > 0 && s.state == stateOpen:
 		if !s.later {
 			s.later = true
 			s.srv.flusher.Later(s, s.key)
@@ -149,7 +149,8 @@ func (s *Session) FlushOverdue() {
 // flushLocked writes what is queued and unlocks the session. It does not wait
 // for the client.
 func (s *Session) flushLocked(overdue bool) {
-	if s.flushing || s.held || s.state == stateClosed || s.queue.Len() == 0 || (s.corks > 0 && !overdue) {
+	corked := s.corks > 0 && s.state == stateOpen
+	if s.flushing || s.held || s.state == stateClosed || s.queue.Len() == 0 || (corked && !overdue) {
 		s.mu.Unlock()
 		return
 	}
@@ -230,8 +231,12 @@ func (b *batchBuffer) gather(messages []*outbound.Message) []byte {
 func (s *Session) drainLocked(rest []byte) {
 	s.blocked = rest != nil
 	conn := s.conn
+	s.srv.wg.Add(1) // under the lock: whoever reads is still there then, and so Close has not passed its Wait
 	s.mu.Unlock()
-	s.srv.wg.Go(func() { s.drain(conn, rest) })
+	go func() {
+		defer s.srv.wg.Done()
+		s.drain(conn, rest)
+	}()
 }
 
 func (s *Session) drain(conn *ws.Conn, rest []byte) {

@@ -85,6 +85,17 @@ func (srv *Server) Close(ctx context.Context, reason string) error {
 	return err
 }
 
+// run starts the goroutine that reads a WebSocket, unless the server is closed.
+func (srv *Server) run(s *Session, r *wsReader) {
+	srv.mu.RLock()
+	defer srv.mu.RUnlock()
+	if srv.closed {
+		_ = r.conn.Close()
+		return
+	}
+	srv.wg.Go(func() { s.serve(r) })
+}
+
 func (srv *Server) wsOptions() ws.Options {
 	return ws.Options{
 		MaxMessage:   srv.cfg.MaxPayload,
@@ -104,7 +115,7 @@ func (srv *Server) newSession(r *http.Request, conn *ws.Conn) *Session {
 	if srv.closed {
 		srv.mu.Unlock()
 		s.state = stateClosed
-		s.ended(ReasonForcedClose)
+		s.rcv.Closed(ReasonForcedClose)
 		return nil
 	}
 	srv.sessions[s.id] = s

@@ -41,7 +41,7 @@ func (srv *Server) probeWebSocket(w http.ResponseWriter, r *http.Request, h http
 	s.upgrade = u
 	srv.wheel.Set(&u.timer, u, min(noopInterval, srv.cfg.UpgradeTimeout))
 	s.mu.Unlock()
-	srv.wg.Go(func() { s.serve(&wsReader{s: s, conn: conn, probing: true}) })
+	srv.run(s, &wsReader{s: s, conn: conn, probing: true})
 }
 
 // probe takes a message of a WebSocket that is not yet the transport.

@@ -32,7 +32,7 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, h http.
 	}
 	s.Send(outbound.Packet(s.openPacket(false)))
 	// net/http keeps the request and its buffers as long as the handler runs.
-	srv.wg.Go(func() { s.serve(&wsReader{s: s, conn: conn}) })
+	srv.run(s, &wsReader{s: s, conn: conn})
 }
 
 // serve reads a WebSocket until it ends.
