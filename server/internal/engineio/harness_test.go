@@ -78,7 +78,7 @@ func newRigServer(t *testing.T, change func(*engineio.Config), start func(*httpt
 	r := &rig{t: t, accepted: make(chan *receiver, 1000)}
 	cfg := engineio.Config{
 		PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, UpgradeTimeout: 10 * time.Second,
-		WriteTimeout: 10 * time.Second, CloseTimeout: time.Second,
+		WriteTimeout: 10 * time.Second, CloseTimeout: 200 * time.Millisecond,
 		MaxPayload: 1000, MaxFragments: 16, QueuePackets: 100, QueueBytes: 1 << 20,
 		Polling: true, WebSocket: true,
 		Logger: slog.New(slog.DiscardHandler), Counters: &r.counters,
