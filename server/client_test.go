@@ -30,6 +30,7 @@ const patience = 30 * time.Second
 type node struct {
 	*server.Server
 	http *httptest.Server
+	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil for TCP
 }
 
 func start(t testing.TB, opts ...server.Option) *node {
@@ -38,7 +39,7 @@ func start(t testing.TB, opts ...server.Option) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{s, httptest.NewServer(s)}
+	n := &node{s, httptest.NewServer(s), nil}
 	t.Cleanup(n.stop)
 	return n
 }
@@ -72,7 +73,7 @@ type client struct {
 	mute    atomic.Bool   // sends no pongs
 	deaf    chan struct{} // reads nothing until closed, if not nil
 
-	mu sync.Mutex // orders writes
+	turn chan struct{} // orders writes; no mutex, with which a bubble would not rest
 }
 
 // dial opens a connection and joins no namespace.
@@ -98,16 +99,16 @@ func tryDial(n *node) (*client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	url := "ws" + strings.TrimPrefix(n.http.URL, "http") + "/socket.io/?EIO=4&transport=websocket"
-	conn, early, _, err := ws.Dial(ctx, url)
+	conn, early, _, err := ws.Dialer{NetDial: n.dial}.Dial(ctx, url)
 	if err != nil {
 		return nil, err
 	}
-	c := &client{packets: make(chan string, 1<<16), done: make(chan struct{}), conn: conn}
+	c := &client{packets: make(chan string, 1<<16), done: make(chan struct{}), turn: make(chan struct{}, 1), conn: conn}
 	if early != nil {
 		c.conn = &readAhead{Conn: conn, r: early}
 	}
 	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
-	f, err := ws.ReadFrame(c.conn)
+	f, err := readFrame(c.conn)
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -120,6 +121,16 @@ func tryDial(n *node) (*client, error) {
 	}
 	c.sid = open.Sid
 	return c, nil
+}
+
+func readFrame(r io.Reader) (ws.Frame, error) {
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return ws.Frame{}, err
+	}
+	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }
 
 type readAhead struct {
@@ -156,7 +167,7 @@ func (c *client) attach(t testing.TB) {
 func (c *client) read() {
 	r := bufio.NewReader(c.conn)
 	for {
-		f, err := ws.ReadFrame(r)
+		f, err := readFrame(r)
 		if err != nil {
 			return
 		}
@@ -187,8 +198,8 @@ func (c *client) write(frames ...ws.Frame) {
 	for _, f := range frames {
 		_ = ws.WriteFrame(&b, ws.MaskFrame(f))
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
 	_, _ = io.WriteString(c.conn, b.String())
 }
 

@@ -16,12 +16,14 @@ import (
 // namespace that it joined. It is the session's Receiver.
 //
 // Locks: conn.mu comes before the locks of the session and of the wheel. No
-// method of an adapter is called under it.
+// method of an adapter is called under it. answering comes before all others.
 type conn struct {
 	srv       *Server
 	session   *engineio.Session
 	handshake *Handshake
 	timer     wheel.Timer // for the first namespace, then for attachments
+
+	answering sync.Mutex // held by the socket that holds the session; see Socket.join
 
 	mu      sync.Mutex
 	space   *sync.Cond // signals room in the inbox; nil until someone waits
@@ -46,10 +48,7 @@ type partial struct {
 	attachments [][]byte
 }
 
-var (
-	errInvalidState = errors.New("server: packet out of place")
-	errAttachments  = errors.New("server: text where an attachment was due, or the other way round")
-)
+var errAttachments = errors.New("server: text where an attachment was due, or the other way round")
 
 // packets are the decoder's memory, borrowed while one packet is decoded.
 var packets = sync.Pool{New: func() any { return &parser.Packet{Elements: make([]parser.Span, 0, 8)} }}
@@ -278,9 +277,11 @@ func (c *conn) Closed(reason string) {
 	if len(all) == 0 {
 		return
 	}
-	c.srv.workers.Go(func() {
+	c.srv.workers.add()
+	go func() {
+		defer c.srv.workers.done()
 		for _, s := range all {
 			s.end(Reason(reason), false)
 		}
-	})
+	}()
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/server"
 )
 
@@ -261,22 +262,6 @@ func TestEventsAfterServerDisconnectAreIgnored(t *testing.T) {
 	c.join("/a")
 }
 
-func TestConnectTimeout(t *testing.T) {
-	n := start(t, server.WithConnectTimeout(100*time.Millisecond))
-	for _, packet := range []string{"", "40/none,"} {
-		c := dial(t, n)
-		if packet != "" {
-			c.send(packet)
-		}
-		c.gone()
-	}
-	// Who joined in time stays.
-	c, _ := join(t, n)
-	time.Sleep(300 * time.Millisecond)
-	must(t, n.Emit("still here"))
-	c.want(event("still here"))
-}
-
 func TestHandshake(t *testing.T) {
 	n := start(t)
 	got := make(chan *server.Socket, 1)
@@ -328,5 +313,21 @@ func TestServeHTTPAfterShutdown(t *testing.T) {
 	defer http.DefaultClient.CloseIdleConnections()
 	if resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("status %d", resp.StatusCode)
+	}
+}
+
+// Who has the answer can be reached: it does not go out before the socket is
+// in the index of rooms, also when the client joins several namespaces at once.
+func TestConnectedClientIsReachable(t *testing.T) {
+	n := start(t, server.WithAdapter(&broken{Backend: adapter.Memory(), delay: 20 * time.Millisecond}))
+	a := n.of(t, "/a")
+	a.Use(func(*server.Socket) error { time.Sleep(10 * time.Millisecond); return nil })
+	c := dial(t, n)
+	c.send("40", "40/a,")
+	for _, ns := range []*server.Namespace{n.Namespace, a} {
+		id := sidOf(t, ns.Name(), c.next())
+		if found, err := ns.To(id).Fetch(t.Context()); err != nil || len(found) != 1 {
+			t.Errorf("%s: found %d sockets, %v", ns.Name(), len(found), err)
+		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/roomspan/roomspan/server"
 )
@@ -35,9 +34,6 @@ func TestDisconnectReasons(t *testing.T) {
 		{server.ReasonTransportError, nil, func(_ *node, c *client, _ *server.Socket) { c.send("2"); c.gone() }},
 		{server.ReasonParseError, nil, func(_ *node, c *client, _ *server.Socket) { c.send("4nonsense"); c.gone() }},
 		{server.ReasonForcedServerClose, nil, func(_ *node, c *client, _ *server.Socket) { c.send("40"); c.gone() }},
-		{server.ReasonPingTimeout, []server.Option{
-			server.WithPingInterval(10 * time.Millisecond), server.WithPingTimeout(50 * time.Millisecond),
-		}, func(_ *node, c *client, _ *server.Socket) { c.mute.Store(true); c.gone() }},
 		{server.ReasonServerShuttingDown, nil, func(n *node, c *client, _ *server.Socket) {
 			_ = n.Shutdown(context.Background())
 			c.gone()

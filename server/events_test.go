@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -266,4 +267,19 @@ func TestEventMayBeSharedWhileHandlersRun(t *testing.T) {
 	c.send(`42["x"]`)
 	recv(t, done)
 	wg.Wait()
+}
+
+// panicLog is a slog.Handler that panics.
+type panicLog struct{ slog.Handler }
+
+func (panicLog) Enabled(context.Context, slog.Level) bool  { return true }
+func (panicLog) Handle(context.Context, slog.Record) error { panic("in the log") }
+
+func TestLoggerThatPanics(t *testing.T) {
+	n := start(t, server.WithLogger(slog.New(panicLog{slog.DiscardHandler})))
+	n.Handle("fail", func(*server.Event) error { return errors.New("failed") })
+	server.Reply(n, "echo", func(_ *server.Socket, v int) (int, error) { return v, nil })
+	c, _ := join(t, n)
+	c.send(`42["fail"]`, `421["echo",1]`)
+	c.want("31[1]")
 }

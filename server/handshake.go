@@ -14,7 +14,7 @@ import (
 // to join the namespace.
 type Handshake struct {
 	// Auth is the JSON text of the client's auth option: an object, "{}" if
-	// it sent none.
+	// it sent none. It is not to be changed.
 	Auth json.RawMessage
 
 	// Time is when the connection was made.

@@ -70,7 +70,7 @@ func (c *conn) waitLocked() {
 func (c *conn) workLocked(s *Socket) {
 	if !s.working && len(s.inbox) > 0 {
 		s.working = true
-		c.srv.workers.Add(1)
+		c.srv.workers.add()
 		go s.work()
 	}
 }
@@ -87,7 +87,7 @@ func (s *Socket) work() {
 			go s.work() // a handler ended its goroutine, by runtime.Goexit
 			return
 		}
-		c.srv.workers.Done()
+		c.srv.workers.done()
 	}()
 	for {
 		c.mu.Lock()

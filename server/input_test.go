@@ -3,7 +3,6 @@ package server_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/roomspan/roomspan/server"
 )
@@ -72,18 +71,6 @@ func TestOddInputIsTaken(t *testing.T) {
 		if got := recv(t, names); got != tt.name {
 			t.Errorf("%s: name %q", tt.packet, got)
 		}
-	}
-}
-
-func TestMissingAttachmentsTimeOut(t *testing.T) {
-	n := start(t, server.WithConnectTimeout(100*time.Millisecond))
-	reasons := make(chan server.Reason, 1)
-	n.OnDisconnect(func(_ *server.Socket, r server.Reason) { reasons <- r })
-	c, _ := join(t, n)
-	c.send(`452-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`, "ba")
-	c.gone()
-	if r := recv(t, reasons); r != server.ReasonParseError {
-		t.Errorf("reason %q", r)
 	}
 }
 

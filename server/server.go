@@ -29,14 +29,14 @@ type Server struct {
 	namespaces map[string]*Namespace
 	closed     bool
 
-	workers sync.WaitGroup // goroutines that run handlers, and teardowns
+	workers workers // goroutines that run handlers, and teardowns
 }
 
 // New returns a server. It does no network I/O: with [WithAdapter] the server
 // begins to connect to its cluster in the background. The error is an
 // [OptionError], or that of a back-end whose configuration is not valid.
 func New(opts ...Option) (*Server, error) {
-	s := &Server{cfg: defaults(), namespaces: make(map[string]*Namespace)}
+	s := &Server{cfg: defaults(), namespaces: make(map[string]*Namespace), workers: newWorkers()}
 	for _, opt := range opts {
 		opt(&s.cfg)
 	}
@@ -148,15 +148,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.closed = true
 	s.mu.Unlock()
 	err := s.engine.Close(ctx, string(ReasonServerShuttingDown))
-	done := make(chan struct{})
-	go func() {
-		s.workers.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
+	if werr := s.workers.wait(ctx); err == nil {
+		err = werr
 	}
 	if cerr := s.cfg.backend.Close(ctx); err == nil {
 		err = cerr

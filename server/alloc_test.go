@@ -1,0 +1,70 @@
+//go:build !race
+
+// The race detector allocates, and makes sync.Pool forget.
+
+package server_test
+
+import (
+	"bufio"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/roomspan/roomspan/server"
+)
+
+// A broadcast allocates for its packet and its frame, and nothing for each of
+// its receivers.
+func TestBroadcastAllocatesNothingPerReceiver(t *testing.T) {
+	perEmit := func(clients int) float64 {
+		n := start(t)
+		var got atomic.Int64
+		for range clients {
+			sink(t, n, &got)
+		}
+		var arg any = benchText
+		emit := func() {
+			before := got.Load()
+			must(t, n.Emit("x", arg))
+			for got.Load()-before < int64(clients*frameLen) {
+				time.Sleep(50 * time.Microsecond)
+			}
+		}
+		for range 20 {
+			emit()
+		}
+		return testing.AllocsPerRun(200, emit)
+	}
+	few, many := perEmit(1), perEmit(101)
+	t.Logf("%.1f allocations with 1 client, %.1f with 101", few, many)
+	if perReceiver := (many - few) / 100; perReceiver > 0.1 {
+		t.Errorf("%.2f allocations for each receiver", perReceiver)
+	}
+}
+
+// An event in and its answer out: the number is a ceiling, which is lowered
+// when the way becomes cheaper.
+func TestAllocationsOfAnEcho(t *testing.T) {
+	n := start(t)
+	server.On(n, "x", func(s *server.Socket, text string) error { return s.Emit("x", text) })
+	c, err := tryDial(n)
+	must(t, err)
+	t.Cleanup(func() { _ = c.conn.Close() })
+	c.send("40")
+	r := bufio.NewReader(c.conn)
+	if _, err := readFrame(r); err != nil {
+		t.Fatal(err)
+	}
+	frame := ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(event4("x", benchText)))))
+	buf := make([]byte, frameLen)
+	for range 100 {
+		echo(t, c.conn, r, frame, buf)
+	}
+	allocs := testing.AllocsPerRun(500, func() { echo(t, c.conn, r, frame, buf) })
+	t.Logf("%.1f allocations", allocs)
+	if allocs > 14 {
+		t.Errorf("%.1f allocations", allocs)
+	}
+}

@@ -1,0 +1,113 @@
+package server_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/roomspan/roomspan/server"
+)
+
+const benchText = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// sink opens a connection, joins the main namespace and counts the bytes that
+// come from then on.
+func sink(t testing.TB, n *node, got *atomic.Int64) {
+	t.Helper()
+	c, err := tryDial(n)
+	must(t, err)
+	c.send("40")
+	if _, err := readFrame(c.conn); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(c.done)
+		_, _ = io.Copy(countBytes{got}, c.conn)
+	}()
+	t.Cleanup(func() {
+		_ = c.conn.Close()
+		<-c.done
+	})
+}
+
+type countBytes struct{ n *atomic.Int64 }
+
+func (c countBytes) Write(b []byte) (int, error) {
+	c.n.Add(int64(len(b)))
+	return len(b), nil
+}
+
+// frameLen is the length of the frame of an event with benchText.
+const frameLen = 2 + len(`42["x",""]`) + len(benchText)
+
+// BenchmarkBroadcast sends an event to 100 clients. The time includes that of
+// the clients, which read in the same process.
+func BenchmarkBroadcast(b *testing.B) {
+	const clients = 100
+	n := start(b)
+	var got atomic.Int64
+	for range clients {
+		sink(b, n, &got)
+	}
+	var arg any = benchText
+	b.ReportAllocs()
+	sent := int64(0)
+	for b.Loop() {
+		if err := n.Emit("x", arg); err != nil {
+			b.Fatal(err)
+		}
+		sent++
+		for sent*clients*int64(frameLen)-got.Load() > 64*clients*int64(frameLen) {
+			time.Sleep(10 * time.Microsecond) // no client is to become a slow one
+		}
+	}
+	eventually(b, "all has arrived", func() bool { return got.Load() == sent*clients*int64(frameLen) })
+}
+
+// BenchmarkEcho is one client that sends an event and waits for the echo.
+func BenchmarkEcho(b *testing.B) {
+	n := start(b)
+	server.On(n, "x", func(s *server.Socket, text string) error { return s.Emit("x", text) })
+	c, err := tryDial(n)
+	must(b, err)
+	b.Cleanup(func() { _ = c.conn.Close() })
+	c.send("40")
+	r := bufio.NewReader(c.conn)
+	if _, err := readFrame(r); err != nil {
+		b.Fatal(err)
+	}
+	frame := ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(event4("x", benchText)))))
+	buf := make([]byte, frameLen)
+	b.ReportAllocs()
+	for b.Loop() {
+		echo(b, c.conn, r, frame, buf)
+	}
+}
+
+func echo(t testing.TB, conn net.Conn, r io.Reader, frame, buf []byte) {
+	if _, err := conn.Write(frame); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(r, buf); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func event4(name, text string) string { return `42["` + name + `","` + text + `"]` }
+
+// Emitters on many goroutines share one target and one namespace.
+func BenchmarkEmitParallel(b *testing.B) {
+	n := start(b)
+	target := n.To("nobody")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			_ = target.Emit("x", 1)
+		}
+	})
+}

@@ -1,0 +1,82 @@
+// Package server is a Socket.IO server: it speaks Engine.IO 4 and Socket.IO 5
+// with the clients of Socket.IO 3 and 4, over WebSocket and HTTP long-polling,
+// alone or as a node of a cluster.
+//
+//	func main() {
+//		io, err := server.New()
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		server.On(io, "join", func(s *server.Socket, room string) error {
+//			s.Join(room)
+//			return s.To(room).Emit("joined", s.ID())
+//		})
+//		server.Reply(io, "add", func(_ *server.Socket, n []int) (int, error) {
+//			return n[0] + n[1], nil
+//		})
+//		http.Handle("/socket.io/", io)
+//		log.Fatal(http.ListenAndServe(":3000", nil))
+//	}
+//
+// # Terms
+//
+// A [Server] is an http.Handler; it owns no listener. A client opens one
+// connection, the Engine.IO session, and joins [Namespace]s over it: it is a
+// [Socket] in each. Sockets join rooms, on the server. A [Target] is a set of
+// sockets on all nodes, named by rooms, to emit to, to ask, to move or to
+// disconnect.
+//
+// Handlers are registered once for a namespace, not for each connection:
+// [On] for events, [Reply] for events whose result answers the client's
+// acknowledgement, [Namespace.Handle] for everything else. [Call] asks one
+// client, [CallAll] all clients of a target.
+//
+// # What is promised
+//
+// Packets are delivered at most once. To one socket they arrive in the order
+// in which one goroutine sent them, by whatever method, and also while the
+// client changes from polling to WebSocket: while the connection lives nothing
+// is lost, doubled or overtaken. What a client that is not connected misses, it
+// misses.
+//
+// Nobody waits for a slow client. Emit queues; a client whose queue passes
+// [WithQueueLimit], or that does not read for the time of [WithWriteTimeout],
+// is disconnected with [ReasonSlowClient]. Volatile packets are dropped before
+// it comes to that. In return a client that sends faster than its handlers work
+// is not read any further at [WithInboundLimit], and TCP slows it down.
+//
+// In a cluster, delivery to the clients of the own node comes first and never
+// waits for the bus. Without the bus it goes on unchanged, Emit returns at
+// once, and calls to the whole cluster return what they have, with a
+// [MissingAnswersError]. What becomes of packets for other nodes meanwhile is
+// for the adapter to say.
+//
+// One bad client costs others nothing: malformed input closes the connection
+// that it came from, a panic in a handler ends that event, is logged with its
+// stack and counted, and does not leave the package.
+//
+// # Concurrency
+//
+// All methods of all types may be called concurrently, from handlers too.
+// Events of one socket are handled one at a time, in the order in which they
+// were sent, by a goroutine that does not read: a handler may block, or wait
+// with [Call] for its own client, and delays only the events of its own socket.
+// Handlers of different sockets run at the same time.
+//
+// The middleware of [Namespace.Use] comes first, then the functions of
+// [Namespace.OnConnection], then events, and those of [Namespace.OnDisconnect]
+// last, once for each socket that was connected. [Socket.Context] ends as soon
+// as the socket does, whatever still runs.
+//
+// Arguments are encoded before Emit returns, except []byte, which is sent as it
+// is: do not change it afterwards. []byte travels as a binary attachment from
+// wherever it stands in an argument, and arrives in []byte wherever a handler's
+// type has it.
+//
+// # Cluster
+//
+// The one option [WithAdapter] makes the server a node of a cluster; no other
+// line of a program changes. The package adapter/redis has adapters for Redis,
+// by which servers on Node can join, too. [Server.Ready] tells a probe when
+// this node hears the others.
+package server
