@@ -10,3 +10,6 @@ trap 'rm -rf "$bin"' EXIT
 go build -o "$bin/report" ./ci/report
 
 go test -race -count=1 -json -timeout 20m "${@:-./...}" </dev/null | "$bin/report"
+
+# The race detector allocates on its own account, so that the tests of allocations are not in the run above.
+go test -count=1 -run '[Aa]lloc' $(git grep -l '^//go:build !race$' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|') </dev/null

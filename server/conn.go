@@ -16,14 +16,12 @@ import (
 // namespace that it joined. It is the session's Receiver.
 //
 // Locks: conn.mu comes before the locks of the session and of the wheel. No
-// method of an adapter is called under it. answering comes before all others.
+// method of an adapter is called under it.
 type conn struct {
 	srv       *Server
 	session   *engineio.Session
 	handshake *Handshake
 	timer     wheel.Timer // for the first namespace, then for attachments
-
-	answering sync.Mutex // held by the socket that holds the session; see Socket.join
 
 	mu      sync.Mutex
 	space   *sync.Cond // signals room in the inbox; nil until someone waits

@@ -284,11 +284,9 @@ func (s *Socket) joining() bool {
 // join answers the client and makes the socket known. It reports false if the
 // socket has been ended meanwhile. The session is held, so that the answer
 // goes out before anything that is broadcast, and after the socket can be
-// reached; one socket at a time, since a Release is for all.
+// reached.
 func (s *Socket) join() bool {
 	c := s.conn
-	c.answering.Lock()
-	defer c.answering.Unlock()
 	c.session.Hold()
 	defer c.session.Release()
 	c.send(parser.AppendConnect(outbound.Start(64), s.ns.name, s.id, ""))

@@ -42,7 +42,7 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 		s.srv.refuse(w, errUnknownSession)
 		return
-	case s.queue.Len() > 0 && !s.held:
+	case s.queue.Len() > 0 && s.held == 0:
 		all := s.queue.TakeAll()
 		over := s.state == stateClosing
 		s.mu.Unlock()

@@ -82,7 +82,7 @@ func (s *Session) overfullLocked() bool {
 // is done, or at the latest when its patience ends.
 func (s *Session) scheduleLocked() {
 	switch {
-	case s.flushing || s.held:
+	case s.flushing || s.held > 0:
 	case s.conn == nil && s.poll == nil:
 	case s.corks > 0 && s.state == stateOpen:
 		if !s.later {
@@ -111,17 +111,18 @@ func (s *Session) Uncork() {
 
 // Hold keeps everything back until Release, for a few instructions in which
 // messages are queued that must not be seen before something else is done.
+// Calls nest.
 func (s *Session) Hold() {
 	s.mu.Lock()
-	s.held = true
+	s.held++
 	s.mu.Unlock()
 }
 
 // Release takes a Hold back.
 func (s *Session) Release() {
 	s.mu.Lock()
-	s.held = false
-	s.scheduleLocked()
+	s.held--
+	s.scheduleIfQueuedLocked()
 	s.mu.Unlock()
 }
 
@@ -150,7 +151,7 @@ func (s *Session) FlushOverdue() {
 // for the client.
 func (s *Session) flushLocked(overdue bool) {
 	corked := s.corks > 0 && s.state == stateOpen
-	if s.flushing || s.held || s.state == stateClosed || s.queue.Len() == 0 || (corked && !overdue) {
+	if s.flushing || s.held > 0 || s.state == stateClosed || s.queue.Len() == 0 || (corked && !overdue) {
 		s.mu.Unlock()
 		return
 	}

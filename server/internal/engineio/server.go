@@ -140,6 +140,12 @@ func (srv *Server) forget(s *Session) {
 	}
 }
 
+func (srv *Server) isClosed() bool {
+	srv.mu.RLock()
+	defer srv.mu.RUnlock()
+	return srv.closed
+}
+
 func (srv *Server) find(sid string) *Session {
 	srv.mu.RLock()
 	defer srv.mu.RUnlock()
@@ -171,6 +177,9 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s, no := srv.verify(r, query)
+	if no == nil && s == nil && srv.isClosed() {
+		no = errUnavailable
+	}
 	if no != nil {
 		srv.refuse(w, no)
 		return

@@ -36,7 +36,7 @@ type Session struct {
 	state     state
 	corks     uint16 // handlers that gather what they emit
 	notified  bool   // the receiver knows that the session has ended
-	held      bool   // nothing goes out for the moment
+	held      uint16 // reasons why nothing goes out for the moment
 	flushing  bool   // somebody writes, and will look at the queue again
 	scheduled bool   // the flusher will call Flush
 	later     bool   // the flusher will call FlushOverdue
@@ -63,8 +63,16 @@ func (s *Session) Transport() string {
 // silence is no ping timeout. Calls nest.
 func (s *Session) Pause() { s.paused.Add(1) }
 
-// Resume takes a Pause back.
-func (s *Session) Resume() { s.paused.Add(-1) }
+// Resume takes a Pause back. A pong that is waited for has its time anew: it
+// may be behind what is read only now.
+func (s *Session) Resume() {
+	s.paused.Add(-1)
+	s.mu.Lock()
+	if s.waiting && s.state == stateOpen {
+		s.srv.wheel.Set(&s.heartbeat, s, s.srv.cfg.PingTimeout)
+	}
+	s.mu.Unlock()
+}
 
 // receive hands one packet of the client to whom it concerns. It runs on the
 // goroutine that reads the transport. A non-empty reason ends the session.

@@ -402,6 +402,9 @@ func TestCloseOfTheServer(t *testing.T) {
 	if status, _ := r.do("GET", "EIO=4&transport=polling", ""); status != 503 {
 		t.Errorf("a new client is answered with %d", status)
 	}
+	if status := r.upgradeStatus(""); status != 503 {
+		t.Errorf("a new WebSocket is answered with %d", status)
+	}
 	if n := r.counters.Sessions.Load(); n != 0 {
 		t.Errorf("%d sessions are left", n)
 	}
