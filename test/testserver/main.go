@@ -65,7 +65,7 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	mux := http.NewServeMux()
-	shutdown := func(context.Context) error { return nil }
+	var shutdown func(context.Context) error
 	if f.engine {
 		engine := enginetest.NewEcho(enginetest.Config{
 			PingInterval: f.pingInterval, PingTimeout: f.pingTimeout, MaxPayload: f.maxPayload, Origins: f.origins(),
