@@ -76,7 +76,7 @@ func TestConnectionRefused(t *testing.T) {
 		"not in HTTP either": {http.NotFoundHandler(), as(""), &servertest.HandshakeError{StatusCode: 404, Body: "404 page not found\n"}},
 		"origin": {io, servertest.Header(http.Header{"Origin": {"https://evil.example"}}),
 			&servertest.HandshakeError{StatusCode: 403, Body: `{"code":4,"message":"Forbidden"}` + "\n"}},
-		"hung up": {http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), as(""), server.ErrDisconnected},
+		"hung up":        {http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), as(""), server.ErrDisconnected},
 		"after shutdown": {down, as(""), &servertest.HandshakeError{StatusCode: 503, Body: "Server shutting down\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
