@@ -340,6 +340,8 @@ func TestVolatileIsNotKeptForAnOutage(t *testing.T) {
 	r := runEmbedded(t)
 	a := start(t, redis.New(r.url()), nodeOptions{}).ready()
 	b := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	a.emit(`["before"]`) // so that a knows of b, and waits for it after the outage
+	b.wait(`["before"]`)
 	r.stop()
 	eventually(t, "the outage is noticed", func() bool { return !a.backend.Stats().Connected })
 	before := a.backend.Stats().Dropped
@@ -352,5 +354,7 @@ func TestVolatileIsNotKeptForAnOutage(t *testing.T) {
 	}
 	a.emit(`["kept"]`)
 	r.restart()
-	b.wait(`["kept"]`)
+	if got := fmt.Sprint(b.wait(`["kept"]`)); got != `[["before"] ["kept"]]` {
+		t.Errorf("delivered %s", got)
+	}
 }
