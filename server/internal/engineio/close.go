@@ -16,10 +16,11 @@ var (
 
 // Close ends the session: what is queued is sent first, then the client is
 // told. It does not wait. The first reason counts.
-func (s *Session) Close(reason string) { s.closeWith(reason, closeFrame) }
+func (s *Session) Close(reason string) { s.closeWith(reason, closeFrame, closePacket) }
 
-// closeWith is Close with the frame that ends a WebSocket.
-func (s *Session) closeWith(reason string, frame *outbound.Message) {
+// closeWith is Close with the frame that ends a WebSocket and the packet that
+// ends polling.
+func (s *Session) closeWith(reason string, frame, packet *outbound.Message) {
 	s.mu.Lock()
 	if s.state != stateOpen || s.notified {
 		s.mu.Unlock()
@@ -31,7 +32,7 @@ func (s *Session) closeWith(reason string, frame *outbound.Message) {
 		s.queue.Push(frame)
 		s.scheduleLocked()
 	} else {
-		s.queue.Push(closePacket)
+		s.queue.Push(packet)
 		if p := s.poll; p != nil {
 			s.poll = nil
 			s.state = stateClosed

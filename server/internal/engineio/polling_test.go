@@ -114,10 +114,6 @@ func TestBadPayloadsEndTheSession(t *testing.T) {
 			if reason := await(t, rec.closed, "the end"); reason != engineio.ReasonParseError && reason != engineio.ReasonTransportError {
 				t.Errorf("reason %q", reason)
 			}
-			// The client learns it once, and then the session is unknown.
-			if status, body := r.get(o.SID); status != 200 || body != "1" {
-				t.Errorf("GET: %d %q", status, body)
-			}
 			status, refusal := r.get(o.SID)
 			checkRefusal(t, status, refusal, 400, 1)
 		})
@@ -273,10 +269,24 @@ func TestCloseWhilePolling(t *testing.T) {
 		if status, _ := r.post(o.SID, "1"); status != 200 {
 			t.Errorf("POST: %d", status)
 		}
-		await(t, poll, "the answer to the poll")
+		if got := await(t, poll, "the answer"); got != "200 6" {
+			t.Errorf("answer %q", got)
+		}
+		status, body := r.get(o.SID)
+		checkRefusal(t, status, body, 400, 1)
 		if reason := await(t, rec.closed, "the end"); reason != engineio.ReasonTransportClose {
 			t.Errorf("reason %q", reason)
 		}
+	})
+	t.Run("the client closes before it polls", func(t *testing.T) {
+		r := newRig(t, nil)
+		o, _ := r.open()
+		r.post(o.SID, "1")
+		if status, body := r.get(o.SID); status != 200 || body != "6" {
+			t.Errorf("GET: %d %q", status, body)
+		}
+		status, body := r.get(o.SID)
+		checkRefusal(t, status, body, 400, 1)
 	})
 	t.Run("nobody comes back", func(t *testing.T) {
 		r := newRig(t, func(c *engineio.Config) {

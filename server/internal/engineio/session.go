@@ -122,10 +122,19 @@ func (s *Session) message(data []byte, binary bool) string {
 	return ""
 }
 
-// fail ends the session for a reason that receive gave.
+// fail ends the session for a reason that receive gave. As with engine.io, a
+// poll that waits learns of a violation by a close packet and of the client's
+// own close by a noop; a session whose client broke the protocol is unknown
+// from then on.
 func (s *Session) fail(reason string) {
-	if reason == ReasonParseError || reason == ReasonTransportError {
-		s.srv.cfg.Counters.ProtocolErrors.Add(1)
+	if reason == ReasonTransportClose {
+		s.closeWith(reason, closeFrame, noopPacket)
+		return
+	}
+	s.srv.cfg.Counters.ProtocolErrors.Add(1)
+	if s.Transport() == transportPolling {
+		s.abort(reason)
+		return
 	}
 	s.Close(reason)
 }

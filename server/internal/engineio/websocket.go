@@ -49,12 +49,12 @@ func (s *Session) serve(r *wsReader) {
 		s.terminate()
 	case errors.As(err, &ce) && ce.Remote:
 		// The client waits for the server to close the connection first.
-		s.closeWith(ReasonTransportClose, closeFrame)
+		s.Close(ReasonTransportClose)
 		s.FlushNow()
 		s.abort(ReasonTransportClose)
 	case errors.As(err, &ce):
 		s.srv.cfg.Counters.ProtocolErrors.Add(1)
-		s.closeWith(ReasonTransportError, outbound.Frame(ws.AppendClose(nil, ce.Code, ce.Reason)))
+		s.closeWith(ReasonTransportError, outbound.Frame(ws.AppendClose(nil, ce.Code, ce.Reason)), closePacket)
 		s.FlushNow()
 		r.conn.Linger(s.srv.cfg.CloseTimeout)
 		s.terminate()
