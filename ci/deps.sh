@@ -8,11 +8,19 @@ if ! command -v go >/dev/null; then
   exit 1
 fi
 
-# install PROGRAM=PACKAGE... installs the Debian package of each program that is missing.
+# has PROGRAM, or has MODULE.py for a module of Debian's own Python, says whether it is there.
+has() {
+  case $1 in
+  *.py) /usr/bin/python3 -c "import ${1%.py}" 2>/dev/null ;;
+  *) command -v "$1" >/dev/null ;;
+  esac
+}
+
+# install NAME=PACKAGE... installs the Debian package of each name that is missing.
 install() {
   local packages=() as_root=() entry
   for entry; do
-    command -v "${entry%%=*}" >/dev/null || packages+=("${entry#*=}")
+    has "${entry%%=*}" || packages+=("${entry#*=}")
   done
   ((${#packages[@]})) || return 0
 
@@ -32,7 +40,8 @@ install() {
 }
 
 # The race detector needs a C compiler.
-install redis-server=redis-server chromium=chromium node=nodejs gcc=build-essential
+install redis-server=redis-server chromium=chromium node=nodejs gcc=build-essential \
+  socketio.py=python3-socketio redis.py=python3-redis aiohttp.py=python3-aiohttp websocket.py=python3-websocket
 # Some packages of Node bring npm and refuse to stand beside that of Debian.
 install npm=npm
 
