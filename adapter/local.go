@@ -19,18 +19,21 @@ import (
 // while it queues to their members, so that a socket in several of them is
 // reached once, also while it joins and leaves.
 type Local struct {
-	host   Host
-	seed   maphash.Seed
-	closed atomic.Bool
-	known  atomic.Int64
-	shards [shardCount]shard
+	host     Host
+	observer RoomObserver // nil if the host is none
+	seed     maphash.Seed
+	closed   atomic.Bool
+	known    atomic.Int64
+	shards   [shardCount]shard
 }
 
 var _ Adapter = (*Local)(nil)
 
 // NewLocal returns an empty index for a namespace.
 func NewLocal(host Host) *Local {
-	return &Local{host: host, seed: maphash.MakeSeed()}
+	l := &Local{host: host, seed: maphash.MakeSeed()}
+	l.observer, _ = host.(RoomObserver)
+	return l
 }
 
 func (l *Local) shardOf(name string) int {
@@ -54,7 +57,13 @@ func (l *Local) Add(s Socket, rooms ...string) bool {
 		}
 		sh := &l.shards[l.shardOf(name)]
 		sh.mu.Lock()
-		sh.join(s, m, name)
+		created := sh.join(s, m, name)
+		if l.observer != nil {
+			if created {
+				l.observer.RoomChanged(RoomCreated, name, s.ID())
+			}
+			l.observer.RoomChanged(RoomJoined, name, s.ID())
+		}
 		sh.mu.Unlock()
 	}
 	return true
@@ -116,7 +125,14 @@ func (l *Local) leave(m *Membership, name string, i int) {
 	sh := &l.shards[l.shardOf(name)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sh.leave(m, i)
+	deleted := sh.leave(m, i)
+	if l.observer != nil {
+		id := *m.id.Load()
+		l.observer.RoomChanged(RoomLeft, name, id)
+		if deleted {
+			l.observer.RoomChanged(RoomDeleted, name, id)
+		}
+	}
 }
 
 // Broadcast implements [Adapter].

@@ -53,10 +53,12 @@ func (l *memberList) remove(seat *place) {
 	}
 }
 
-// join and leave are called with the lock of the shard.
-func (sh *shard) join(s Socket, m *Membership, name string) {
+// join and leave are called with the lock of the shard. They report whether the
+// room is new, or gone.
+func (sh *shard) join(s Socket, m *Membership, name string) (created bool) {
 	r := sh.rooms[name]
 	if r == nil {
+		created = true
 		if sh.rooms == nil {
 			sh.rooms = make(map[string]*room)
 		}
@@ -66,14 +68,17 @@ func (sh *shard) join(s Socket, m *Membership, name string) {
 	seat := &place{room: r}
 	r.members.add(s, seat)
 	m.push(seat)
+	return created
 }
 
-func (sh *shard) leave(m *Membership, i int) {
+func (sh *shard) leave(m *Membership, i int) (deleted bool) {
 	seat := m.places()[i]
 	r := seat.room
 	r.members.remove(seat)
 	m.remove(i)
-	if len(r.members.sockets) == 0 {
-		delete(sh.rooms, r.name)
+	if len(r.members.sockets) > 0 {
+		return false
 	}
+	delete(sh.rooms, r.name)
+	return true
 }

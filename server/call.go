@@ -131,7 +131,7 @@ func (s *Socket) emitWithAck(ctx context.Context, flags adapter.Flags, event str
 	if !s.expect(id, timeout, func(a *Answer, err error) { results <- result{a, err} }) {
 		return nil, ErrDisconnected
 	}
-	if err := s.send(s.ns.message(packet, flags, &id)); err != nil {
+	if err := s.send(s.ns.message(packet, flags, &id), packet); err != nil {
 		s.forget(id, err)
 	}
 	s.conn.session.FlushNow()
@@ -164,6 +164,11 @@ func Call[R any](ctx context.Context, s *Socket, event string, args ...any) (R, 
 // [Target.EmitWithAck].
 func CallAll[R any](ctx context.Context, t Target, event string, args ...any) ([]R, error) {
 	answers, err := t.EmitWithAck(ctx, event, args...)
+	return decodeAnswers[R](answers, err)
+}
+
+// decodeAnswers returns the first value of each answer.
+func decodeAnswers[R any](answers []*Answer, err error) ([]R, error) {
 	all := make([]R, 0, len(answers))
 	var bad error
 	for _, a := range answers {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/roomspan/roomspan/server/internal/engineio"
@@ -28,7 +29,7 @@ type conn struct {
 	first   *Socket    // the only socket of most clients
 	others  []*Socket
 	left    []*Namespace // namespaces whose socket was connected once
-	queued  int          // events in the inboxes of all sockets, and disconnections not yet handled
+	queued  int          // events in the inboxes of all sockets, disconnections not yet handled, namespaces that are looked for
 	bytes   int          // and their size
 	asked   int          // acknowledgements that are waited for
 	joined  bool
@@ -159,27 +160,69 @@ func (c *conn) outOfPlace() error {
 
 // connect begins to join the client to a namespace.
 func (c *conn) connect(p *parser.Packet) error {
-	ns := c.srv.lookup(p.Namespace)
-	if ns == nil {
-		c.send(parser.AppendConnectError(outbound.Start(64), p.Namespace, "Invalid namespace", nil))
-		return nil
-	}
 	auth := []byte("{}")
 	if p.Data != nil {
 		auth = append([]byte(nil), p.Data...)
 	}
-	s := newSocket(c, ns, auth)
 	c.BatchEnd()
 	c.mu.Lock()
 	if c.fullLocked() {
 		c.waitLocked()
 	}
-	if c.closed {
-		c.mu.Unlock()
-		return nil
+	c.mu.Unlock()
+	ns, perhaps := c.srv.acquire(p.Namespace)
+	switch {
+	case ns != nil:
+		return c.join(ns, auth)
+	case perhaps:
+		c.resolve(strings.Clone(p.Namespace), auth)
+	default:
+		c.refuseNamespace(p.Namespace)
 	}
-	if c.socketLocked(ns.name) != nil {
+	return nil
+}
+
+func (c *conn) refuseNamespace(name string) {
+	c.send(parser.AppendConnectError(outbound.Start(64), name, "Invalid namespace", nil))
+}
+
+// resolve asks the parents for a namespace, on a goroutine of its own since
+// that is code of the user. It counts like an event until that has ended.
+func (c *conn) resolve(name string, auth []byte) {
+	c.mu.Lock()
+	c.queued++
+	c.mu.Unlock()
+	c.srv.workers.add()
+	go func() {
+		defer c.srv.workers.done()
+		defer func() {
+			c.mu.Lock()
+			c.queued--
+			c.signalLocked()
+			c.mu.Unlock()
+		}()
+		h := *c.handshake
+		h.Auth = auth
+		ns := c.srv.resolve(name, h)
+		if ns == nil {
+			c.refuseNamespace(name)
+			return
+		}
+		_ = c.join(ns, auth)
+	}()
+}
+
+// join makes the socket of a client in a namespace that has been acquired.
+func (c *conn) join(ns *Namespace, auth []byte) error {
+	s := newSocket(c, ns, auth)
+	c.mu.Lock()
+	if c.closed || c.socketLocked(ns.name) != nil {
+		closed := c.closed
 		c.mu.Unlock()
+		c.srv.release(ns)
+		if closed {
+			return nil
+		}
 		return c.outOfPlace()
 	}
 	if c.first == nil {

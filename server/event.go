@@ -8,7 +8,8 @@ import (
 	"github.com/roomspan/roomspan/server/internal/parser"
 )
 
-// An Event is an event that a client sent. It stays valid after the handler
+// An Event is an event that a client sent, or another node with
+// ServerSideEmit. It stays valid after the handler
 // has returned, and may be answered later, from any goroutine.
 type Event struct {
 	socket *Socket
@@ -17,6 +18,7 @@ type Event struct {
 	ackID  uint64
 	asks   bool
 	acked  atomic.Bool
+	reply  func(*adapter.Packet) // answers another node
 }
 
 // values are the elements of a JSON array that a client sent, not yet decoded.
@@ -80,7 +82,8 @@ func (e *Event) Name() string {
 	return e.name
 }
 
-// Socket returns the socket of the client that sent the event.
+// Socket returns the socket of the client that sent the event, nil for an
+// event of another node.
 func (e *Event) Socket() *Socket { return e.socket }
 
 // Len returns the number of arguments.
@@ -111,6 +114,10 @@ func (e *Event) Ack(values ...any) error {
 	}
 	if !e.acked.CompareAndSwap(false, true) {
 		return ErrAcked
+	}
+	if e.reply != nil {
+		e.reply(p)
+		return nil
 	}
 	s := e.socket
 	if !s.Connected() {

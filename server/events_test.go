@@ -111,7 +111,7 @@ func TestSeveralHandlersRunInOrder(t *testing.T) {
 	n.Handle("x", add("first"))
 	n.Handle("x", add("second"))
 	n.OnConnection(func(s *server.Socket) {
-		if s.Data() == nil {
+		if _, ok := server.Data[any](s); !ok {
 			s.Handle("x", add("socket"))
 			s.Handle("y", add("own"))
 		}

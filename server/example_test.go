@@ -137,10 +137,12 @@ func ExampleNamespace_Use() {
 		return nil
 	})
 	io.OnConnection(func(s *server.Socket) {
-		slog.Info("connected", "user", s.Data(), "address", s.Handshake().Address)
+		user, _ := server.Data[string](s)
+		slog.Info("connected", "user", user, "address", s.Handshake().Address)
 	})
 	io.OnDisconnect(func(s *server.Socket, reason server.Reason) {
-		slog.Info("disconnected", "user", s.Data(), "reason", reason)
+		user, _ := server.Data[string](s)
+		slog.Info("disconnected", "user", user, "reason", reason)
 	})
 }
 

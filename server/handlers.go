@@ -2,90 +2,17 @@ package server
 
 import (
 	"errors"
-	"sync"
 	"sync/atomic"
-
-	"github.com/roomspan/roomspan/server/internal/parser"
 )
-
-// A Registrar is where handlers are registered: a *[Server] for its main
-// namespace, a *[Namespace], or a *[Socket] for itself alone.
-type Registrar interface {
-	Handle(event string, h func(*Event) error)
-}
-
-// registry are handlers by event. Reading takes no lock; the zero value is
-// empty, and so is nil.
-type registry struct {
-	mu     sync.Mutex
-	events atomic.Pointer[map[string]*registered]
-}
-
-type registered struct {
-	name     string
-	handlers []func(*Event) error
-}
-
-func (r *registry) add(event string, h func(*Event) error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	events := make(map[string]*registered)
-	if old := r.events.Load(); old != nil {
-		for k, v := range *old {
-			events[k] = v
-		}
-	}
-	entry := &registered{name: event}
-	if old := events[event]; old != nil {
-		entry.handlers = append(entry.handlers, old.handlers...)
-	}
-	entry.handlers = append(entry.handlers, h)
-	events[event] = entry
-	r.events.Store(&events)
-}
-
-// find returns the handlers of an event, and gives the event its name without
-// allocating it once more.
-func (r *registry) find(ev *Event) []func(*Event) error {
-	if r == nil {
-		return nil
-	}
-	events := r.events.Load()
-	if events == nil {
-		return nil
-	}
-	name, err := parser.EventName(ev.values.spans[0].Of(ev.values.data))
-	if err != nil {
-		return nil
-	}
-	entry := (*events)[string(name)]
-	if entry == nil {
-		return nil
-	}
-	if ev.name == "" { // written before the first handler may share the event
-		ev.name = entry.name
-	}
-	return entry.handlers
-}
-
-func (s *Server) register(r *registry, event string, h func(*Event) error) {
-	if parser.Reserved(event) {
-		s.cfg.logger.Error("socket.io: handler for a reserved event", "event", event)
-		if f := s.cfg.errorHandler; f != nil {
-			f(nil, event, ErrReservedEvent)
-		}
-		return
-	}
-	r.add(event, h)
-}
 
 // On registers a handler for an event with one argument. An argument that the
 // client left out is the zero value, further ones are ignored; one that does
 // not fit the type is an error of the handler. What the handler returns goes
 // to the log and the error handler; if the client asks for an acknowledgement,
-// it gets an empty one, or the error as with [Reply].
-func On[A any](r Registrar, event string, h func(*Socket, A) error) {
-	r.Handle(event, func(e *Event) error {
+// it gets an empty one, or the error as with [Reply]. remove takes the handler
+// out again; it may be called from the handler.
+func On[A any](r Registrar, event string, h func(*Socket, A) error) (remove func()) {
+	return r.Handle(event, func(e *Event) error {
 		var a A
 		err := e.Decode(&a)
 		if err == nil {
@@ -96,8 +23,8 @@ func On[A any](r Registrar, event string, h func(*Socket, A) error) {
 }
 
 // On2 is [On] for an event with two arguments.
-func On2[A, B any](r Registrar, event string, h func(*Socket, A, B) error) {
-	r.Handle(event, func(e *Event) error {
+func On2[A, B any](r Registrar, event string, h func(*Socket, A, B) error) (remove func()) {
+	return r.Handle(event, func(e *Event) error {
 		var (
 			a A
 			b B
@@ -111,8 +38,8 @@ func On2[A, B any](r Registrar, event string, h func(*Socket, A, B) error) {
 }
 
 // On3 is [On] for an event with three arguments.
-func On3[A, B, C any](r Registrar, event string, h func(*Socket, A, B, C) error) {
-	r.Handle(event, func(e *Event) error {
+func On3[A, B, C any](r Registrar, event string, h func(*Socket, A, B, C) error) (remove func()) {
+	return r.Handle(event, func(e *Event) error {
 		var (
 			a A
 			b B
@@ -126,13 +53,35 @@ func On3[A, B, C any](r Registrar, event string, h func(*Socket, A, B, C) error)
 	})
 }
 
+// Once is [On] for the next event of that name only: from any client, or on a
+// *[Socket] from that one.
+func Once[A any](r Registrar, event string, h func(*Socket, A) error) (remove func()) {
+	var called atomic.Bool
+	registered := make(chan struct{})
+	remove = r.Handle(event, func(e *Event) error {
+		if !called.CompareAndSwap(false, true) {
+			return nil
+		}
+		<-registered
+		remove()
+		var a A
+		err := e.Decode(&a)
+		if err == nil {
+			err = e.socket.guard(func() error { return h(e.socket, a) })
+		}
+		return e.done(err)
+	})
+	close(registered)
+	return remove
+}
+
 // Reply registers a handler whose result answers the acknowledgement of the
 // client. An error answers it with {"error": text}: the text of a
 // [ClientError], "invalid arguments" for a [DecodeError], "internal error" for
 // any other. Errors that are no ClientError go to the log and the error
 // handler.
-func Reply[A, R any](r Registrar, event string, h func(*Socket, A) (R, error)) {
-	r.Handle(event, func(e *Event) error {
+func Reply[A, R any](r Registrar, event string, h func(*Socket, A) (R, error)) (remove func()) {
+	return r.Handle(event, func(e *Event) error {
 		var a A
 		if err := e.Decode(&a); err != nil {
 			return e.fail(err)
@@ -143,8 +92,8 @@ func Reply[A, R any](r Registrar, event string, h func(*Socket, A) (R, error)) {
 }
 
 // Reply2 is [Reply] for an event with two arguments.
-func Reply2[A, B, R any](r Registrar, event string, h func(*Socket, A, B) (R, error)) {
-	r.Handle(event, func(e *Event) error {
+func Reply2[A, B, R any](r Registrar, event string, h func(*Socket, A, B) (R, error)) (remove func()) {
+	return r.Handle(event, func(e *Event) error {
 		var (
 			a A
 			b B
@@ -158,8 +107,8 @@ func Reply2[A, B, R any](r Registrar, event string, h func(*Socket, A, B) (R, er
 }
 
 // Reply3 is [Reply] for an event with three arguments.
-func Reply3[A, B, C, R any](r Registrar, event string, h func(*Socket, A, B, C) (R, error)) {
-	r.Handle(event, func(e *Event) error {
+func Reply3[A, B, C, R any](r Registrar, event string, h func(*Socket, A, B, C) (R, error)) (remove func()) {
+	return r.Handle(event, func(e *Event) error {
 		var (
 			a A
 			b B

@@ -12,19 +12,27 @@ import (
 // host is a namespace as its adapter sees it.
 type host struct{ ns *Namespace }
 
-var _ adapter.Host = host{}
+var _ adapter.RoomObserver = host{}
 
 func (h host) Namespace() string { return h.ns.name }
 
 // Deliver implements adapter.Host: encoded and framed once for all receivers.
 func (h host) Deliver(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.Socket]) {
-	var m *outbound.Message
-	for s := range to {
+	var (
+		m        *outbound.Message
+		observed = h.ns.observed()
+		sent     []*Socket
+	)
+	for member := range to {
 		if m == nil {
 			m = h.ns.message(p, flags, nil)
 		}
-		s.(*Socket).conn.session.Send(m)
+		s := member.(*Socket)
+		if s.conn.session.Send(m) && observed {
+			sent = append(sent, s)
+		}
 	}
+	h.ns.sent(p, sent)
 }
 
 // Ask implements adapter.Host. All receivers share one ack id, and so the
@@ -33,6 +41,8 @@ func (h host) Ask(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.So
 	var m *outbound.Message
 	id := h.ns.ackIDs.Add(1)
 	count := 0
+	observed := h.ns.observed()
+	var sent []*Socket
 	for member := range to {
 		if m == nil {
 			m = h.ns.message(p, flags, &id)
@@ -51,15 +61,19 @@ func (h host) Ask(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.So
 		}
 		if !s.conn.session.Send(m) {
 			s.forget(id, ErrDisconnected)
+		} else if observed {
+			sent = append(sent, s)
 		}
 	}
+	h.ns.sent(p, sent)
 	return count
 }
 
 func (h host) Describe(member adapter.Socket) adapter.SocketInfo {
 	s := member.(*Socket)
 	data := []byte("{}")
-	if v := s.Data(); v != nil {
+	if p := s.data.Load(); p != nil && *p != nil {
+		v := *p
 		// The value is the user's, and so may be its MarshalJSON.
 		_ = s.guard(func() error {
 			b, err := json.Marshal(v)
@@ -75,7 +89,3 @@ func (h host) Describe(member adapter.Socket) adapter.SocketInfo {
 func (h host) Disconnect(member adapter.Socket, closeConn bool) {
 	member.(*Socket).Disconnect(closeConn)
 }
-
-// ServerSideEvent implements adapter.Host. No handlers can be registered for
-// such events: they go unanswered, as on Node.
-func (h host) ServerSideEvent(*adapter.Packet, func(*adapter.Packet)) {}

@@ -1,11 +1,6 @@
 package server
 
-import (
-	"context"
-	"errors"
-	"runtime/debug"
-	"sync"
-)
+import "sync"
 
 // task is one thing that a socket's worker does: an event to handle, or a
 // step of the socket's life.
@@ -138,52 +133,5 @@ func (c *conn) takenLocked(ev *Event) {
 func (c *conn) signalLocked() {
 	if c.space != nil {
 		c.space.Broadcast()
-	}
-}
-
-// handle runs the handlers of an event.
-func (s *Socket) handle(ev *Event) {
-	s.ns.srv.counters.events.Add(1)
-	found := false
-	for _, r := range [2]*registry{&s.ns.handlers, s.handlers.Load()} {
-		for _, h := range r.find(ev) {
-			found = true
-			if err := s.guard(func() error { return h(ev) }); err != nil {
-				s.ns.srv.handlerError(s, ev.Name(), err)
-			}
-		}
-	}
-	if !found {
-		s.ns.srv.counters.unhandled.Add(1)
-	}
-}
-
-// guard calls a function of the user and makes a panic an error.
-func (s *Socket) guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			s.ns.srv.counters.panics.Add(1)
-			err = &PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
-	return f()
-}
-
-// handlerError reports what a function of the user returned or panicked with.
-// That the client has gone meanwhile is no news: its disconnection is.
-func (s *Server) handlerError(socket *Socket, event string, err error) {
-	defer func() { _ = recover() }() // who reports panics has nobody to report to
-	if errors.Is(err, ErrDisconnected) || errors.Is(err, context.Canceled) && !socket.Connected() {
-		return
-	}
-	s.counters.handlerErrors.Add(1)
-	log := s.cfg.logger
-	if p, ok := err.(*PanicError); ok {
-		log.Error("socket.io: panic in a handler", "event", event, "socket", socket.id, "panic", p.Value, "stack", string(p.Stack))
-	} else {
-		log.Error("socket.io: handler failed", "event", event, "socket", socket.id, "error", err)
-	}
-	if f := s.cfg.errorHandler; f != nil {
-		f(socket, event, err)
 	}
 }

@@ -22,21 +22,34 @@ type Namespace struct {
 	adapter adapter.Adapter
 	ackIDs  atomic.Uint64
 	sockets atomic.Int64
+	parent  *Namespace // that of a child; nil otherwise
 
-	handlers registry
+	announced chan struct{} // closed when the functions of OnNamespace have returned
+
+	// Guarded by Server.mu:
+	users int                     // of a child: clients that join it or have joined
+	kin   map[*Namespace]struct{} // of a parent: its children
+
+	handlers   registry
+	serverSide registry
+	notices    notices
 
 	mu           sync.Mutex // orders those who replace one of these lists
 	middleware   atomic.Pointer[[]func(*Socket) error]
 	onConnection atomic.Pointer[[]func(*Socket)]
 	onDisconnect atomic.Pointer[[]func(*Socket, Reason)]
+	onOutgoing   atomic.Pointer[[]func(*Socket, *Event)]
+	onRoom       atomic.Pointer[[]func(RoomEvent)]
 }
 
 func newNamespace(s *Server, name string) *Namespace {
-	ns := &Namespace{srv: s, name: name}
+	ns := &Namespace{srv: s, name: name, announced: make(chan struct{})}
 	ns.Target = Target{ns: ns}
 	ns.middleware.Store(new([]func(*Socket) error))
 	ns.onConnection.Store(new([]func(*Socket)))
 	ns.onDisconnect.Store(new([]func(*Socket, Reason)))
+	ns.onOutgoing.Store(new([]func(*Socket, *Event)))
+	ns.onRoom.Store(new([]func(RoomEvent)))
 	return ns
 }
 
@@ -60,7 +73,7 @@ func (ns *Namespace) OnConnection(f func(*Socket)) { appendTo(&ns.mu, &ns.onConn
 // handled. [Socket.Rooms] are still those that it was in.
 func (ns *Namespace) OnDisconnect(f func(*Socket, Reason)) { appendTo(&ns.mu, &ns.onDisconnect, f) }
 
-func appendTo[T any](mu *sync.Mutex, list *atomic.Pointer[[]T], v T) {
+func appendTo[T any](mu sync.Locker, list *atomic.Pointer[[]T], v T) {
 	mu.Lock()
 	defer mu.Unlock()
 	longer := append(slices.Clip(*list.Load()), v)
@@ -71,18 +84,54 @@ func appendTo[T any](mu *sync.Mutex, list *atomic.Pointer[[]T], v T) {
 // another in the order of registration; those of one socket one at a time.
 // The name must not be one of those of [ErrReservedEvent]: the error handler is
 // told, and the handler never called. [On] and [Reply] are the typed forms.
-func (ns *Namespace) Handle(event string, h func(*Event) error) {
-	ns.srv.register(&ns.handlers, event, h)
+// remove takes the handler out again.
+func (ns *Namespace) Handle(event string, h func(*Event) error) (remove func()) {
+	return ns.srv.register(&ns.handlers, event, h)
 }
+
+// OnAny registers a handler for all events, which runs before those that are
+// registered by name. An event that has such a handler counts as handled.
+func (ns *Namespace) OnAny(h func(*Event) error) (remove func()) { return ns.handlers.addCatchAll(h) }
+
+// UseEvent adds a middleware for events: a function around all handlers of an
+// event, in the order in which they were added. next runs what comes further
+// in and returns its error; without it the handlers are not called. The error
+// that the middleware returns, also that of next, goes to the log and the
+// error handler. If the handlers were not called it answers the
+// acknowledgement as with [Reply].
+func (ns *Namespace) UseEvent(f func(e *Event, next func() error) error) (remove func()) {
+	return ns.handlers.addMiddleware(f)
+}
+
+// Off takes out all handlers of an event that were registered on this
+// namespace.
+func (ns *Namespace) Off(event string) { ns.handlers.off(event) }
 
 // admit runs the middleware.
 func (ns *Namespace) admit(s *Socket) error {
+	if ns.parent != nil {
+		if err := ns.parent.admit(s); err != nil {
+			return err
+		}
+	}
 	for _, f := range *ns.middleware.Load() {
 		if err := s.guard(func() error { return f(s) }); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (ns *Namespace) connected(s *Socket) {
+	for _, f := range *ns.onConnection.Load() {
+		ns.call("connection", s, func() { f(s) })
+	}
+}
+
+func (ns *Namespace) disconnected(s *Socket, reason Reason) {
+	for _, f := range *ns.onDisconnect.Load() {
+		ns.call("disconnect", s, func() { f(s, reason) })
+	}
 }
 
 // encodeEvent makes the canonical form of an event that a user emits.

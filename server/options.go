@@ -29,9 +29,13 @@ type config struct {
 	queueBytes     int
 	inboundEvents  int
 	inboundBytes   int
-	polling        bool
-	webSocket      bool
-	origins        []string
+	notices        int
+	namespaces     int
+
+	namespaceCleanup bool
+	polling          bool
+	webSocket        bool
+	origins          []string
 }
 
 func defaults() config {
@@ -50,6 +54,8 @@ func defaults() config {
 		queueBytes:     1 << 20,
 		inboundEvents:  64,
 		inboundBytes:   1 << 20,
+		notices:        4096,
+		namespaces:     10000,
 		polling:        true,
 		webSocket:      true,
 	}
@@ -125,6 +131,23 @@ func WithInboundLimit(events, bytes int) Option {
 	return func(c *config) { c.inboundEvents, c.inboundBytes = events, bytes }
 }
 
+// WithNoticeLimit sets how many events of other nodes, changes of rooms and
+// outgoing events may wait, in one namespace, for the functions that are told
+// of them. Further ones are dropped, and counted in [Stats]. Default: 4096; at
+// least 1.
+func WithNoticeLimit(n int) Option { return func(c *config) { c.notices = n } }
+
+// WithNamespaceLimit sets how many children parents may have on this node, all
+// together, since clients make them by asking for them. A client that asks for
+// one more is refused, as if there were no such namespace, and counted in
+// [Stats]. Default: 10,000; at least 1.
+func WithNamespaceLimit(n int) Option { return func(c *config) { c.namespaces = n } }
+
+// WithEmptyNamespaceCleanup removes the children of parents when their last
+// client has gone: Node's cleanupEmptyChildNamespaces. A handler that keeps
+// such a *[Namespace] gets [ErrClosed] from it. Default: they stay.
+func WithEmptyNamespaceCleanup() Option { return func(c *config) { c.namespaceCleanup = true } }
+
 // WithTransports sets which transports clients may use. Default: both; at
 // least one.
 func WithTransports(polling, webSocket bool) Option {
@@ -167,6 +190,8 @@ func (c *config) validate() error {
 		{"WithMaxAttachments", c.maxAttachments, 1},
 		{"WithQueueLimit", min(c.queuePackets, c.queueBytes), 1},
 		{"WithInboundLimit", min(c.inboundEvents, c.inboundBytes), 1},
+		{"WithNoticeLimit", c.notices, 1},
+		{"WithNamespaceLimit", c.namespaces, 1},
 	} {
 		if n.value < n.min {
 			return &OptionError{n.option, fmt.Sprintf("%d is less than %d", n.value, n.min)}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -27,7 +28,12 @@ type Server struct {
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
+	parents    []parentRule // only appended to
+	children   int          // namespaces that have a parent
+	closing    map[string]chan struct{}
 	closed     bool
+
+	onNamespace atomic.Pointer[[]func(*Namespace)]
 
 	workers workers // goroutines that run handlers, and teardowns
 }
@@ -36,7 +42,8 @@ type Server struct {
 // begins to connect to its cluster in the background. The error is an
 // [OptionError], or that of a back-end whose configuration is not valid.
 func New(opts ...Option) (*Server, error) {
-	s := &Server{cfg: defaults(), namespaces: make(map[string]*Namespace), workers: newWorkers()}
+	s := &Server{cfg: defaults(), namespaces: make(map[string]*Namespace), closing: make(map[string]chan struct{}), workers: newWorkers()}
+	s.onNamespace.Store(new([]func(*Namespace)))
 	for _, opt := range opts {
 		opt(&s.cfg)
 	}
@@ -104,28 +111,13 @@ func (s *Server) Of(name string) (*Namespace, error) {
 	if strings.ContainsAny(name, ",?") || !utf8.ValidString(name) {
 		return nil, &OptionError{"Of", "the name of a namespace is UTF-8 without comma and question mark"}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, ErrClosed
-	}
-	if ns := s.namespaces[name]; ns != nil {
-		return ns, nil
-	}
-	ns := newNamespace(s, name)
-	a, err := s.cfg.backend.Open(host{ns})
-	if err != nil {
-		return nil, err
-	}
-	ns.adapter = a
-	s.namespaces[name] = ns
-	return ns, nil
+	return s.open(name, nil)
 }
 
-func (s *Server) lookup(name string) *Namespace {
+func (s *Server) isClosed() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.namespaces[name]
+	return s.closed
 }
 
 // Ready blocks until this node hears the other nodes and can reach them, or
@@ -153,6 +145,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	if cerr := s.cfg.backend.Close(ctx); err == nil {
 		err = cerr
+	}
+	if werr := s.workers.wait(ctx); err == nil {
+		err = werr // the bus may have brought something until it was closed
 	}
 	return err
 }

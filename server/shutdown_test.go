@@ -15,7 +15,10 @@ func TestShutdown(t *testing.T) {
 	n := start(t)
 	var reasons [2]atomic.Value
 	var connected atomic.Int32
-	n.OnDisconnect(func(s *server.Socket, r server.Reason) { reasons[s.Data().(int)].Store(r) })
+	n.OnDisconnect(func(s *server.Socket, r server.Reason) {
+		i, _ := server.Data[int](s)
+		reasons[i].Store(r)
+	})
 	n.OnConnection(func(s *server.Socket) { s.SetData(int(connected.Add(1)) - 1) })
 	ended := make(chan struct{})
 	started := make(chan struct{})

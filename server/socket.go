@@ -92,18 +92,6 @@ func (s *Socket) Context() context.Context {
 	return s.ctx
 }
 
-// SetData attaches a value to the socket, in place of the one before. Other
-// nodes see its JSON form in the result of Fetch.
-func (s *Socket) SetData(v any) { s.data.Store(&v) }
-
-// Data returns what SetData has attached, nil at first.
-func (s *Socket) Data() any {
-	if p := s.data.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
 // Rooms returns the rooms of the socket, its own id first. In OnDisconnect
 // handlers they are still those that it was in.
 func (s *Socket) Rooms() []string {
@@ -186,13 +174,30 @@ func (s *Socket) only(flags adapter.Flags) Target {
 
 // Handle registers a handler for events of this socket alone, beside those of
 // the namespace, which run first. See [Namespace.Handle].
-func (s *Socket) Handle(event string, h func(*Event) error) {
+func (s *Socket) Handle(event string, h func(*Event) error) (remove func()) {
+	return s.ns.srv.register(s.registry(), event, h)
+}
+
+// OnAny registers a handler for all events of this socket alone. See
+// [Namespace.OnAny].
+func (s *Socket) OnAny(h func(*Event) error) (remove func()) { return s.registry().addCatchAll(h) }
+
+// UseEvent adds a middleware for the events of this socket alone, inside those
+// of the namespace. See [Namespace.UseEvent].
+func (s *Socket) UseEvent(f func(e *Event, next func() error) error) (remove func()) {
+	return s.registry().addMiddleware(f)
+}
+
+// Off takes out all handlers of an event that were registered on this socket.
+func (s *Socket) Off(event string) { s.registry().off(event) }
+
+func (s *Socket) registry() *registry {
 	r := s.handlers.Load()
 	if r == nil {
 		s.handlers.CompareAndSwap(nil, new(registry))
 		r = s.handlers.Load()
 	}
-	s.ns.srv.register(r, event, h)
+	return r
 }
 
 // Disconnect ends the socket with [ReasonServerDisconnect]; with closeConn the
@@ -226,12 +231,15 @@ func (s *Socket) tellDisconnect() {
 	}))
 }
 
-// send queues a packet for the client.
-func (s *Socket) send(m *outbound.Message) error {
+// send queues an event for the client; p is its canonical form.
+func (s *Socket) send(m *outbound.Message, p *adapter.Packet) error {
 	switch {
 	case !s.Connected():
 		return ErrDisconnected
 	case s.conn.session.Send(m):
+		if s.ns.observed() {
+			s.ns.sent(p, []*Socket{s})
+		}
 		return nil
 	case m.Volatile && s.Connected():
 		return ErrVolatileDropped
@@ -242,6 +250,7 @@ func (s *Socket) send(m *outbound.Message) error {
 // connect runs the middleware, joins the socket to the namespace and runs the
 // connection handlers. It is the first task of the worker.
 func (s *Socket) connect() {
+	<-s.ns.announced
 	if err := s.ns.admit(s); err != nil || !s.joining() {
 		if err == nil {
 			err = &ConnectError{Message: internalError} // the program disconnected it already
@@ -255,11 +264,10 @@ func (s *Socket) connect() {
 		s.tellDisconnect()
 		return
 	}
-	for _, f := range *s.ns.onConnection.Load() {
-		if err := s.guard(func() error { f(s); return nil }); err != nil {
-			s.ns.srv.handlerError(s, "connection", err)
-		}
+	if p := s.ns.parent; p != nil {
+		p.connected(s)
 	}
+	s.ns.connected(s)
 }
 
 // joining notes that the middleware let the socket in. It reports false if the
@@ -350,17 +358,19 @@ func (s *Socket) end(reason Reason, drop bool) (connected bool) {
 		c.queued++
 		c.workLocked(s)
 		c.mu.Unlock()
+	} else {
+		s.ns.srv.release(s.ns)
 	}
 	return connected
 }
 
 func (s *Socket) disconnected(reason Reason) {
-	for _, f := range *s.ns.onDisconnect.Load() {
-		if err := s.guard(func() error { f(s, reason); return nil }); err != nil {
-			s.ns.srv.handlerError(s, "disconnect", err)
-		}
+	if p := s.ns.parent; p != nil {
+		p.disconnected(s, reason)
 	}
+	s.ns.disconnected(s, reason)
 	s.conn.mu.Lock()
 	s.rooms = nil
 	s.conn.mu.Unlock()
+	s.ns.srv.release(s.ns)
 }

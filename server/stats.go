@@ -15,6 +15,9 @@ type counters struct {
 	handlerErrors atomic.Uint64
 	panics        atomic.Uint64
 	inboundPauses atomic.Uint64
+
+	noticesDropped    atomic.Uint64
+	namespacesRefused atomic.Uint64
 }
 
 // Stats are the counters of a server since it was made, and a few figures of
@@ -38,6 +41,10 @@ type Stats struct {
 	Panics        uint64 // of these, panics
 	InboundPauses uint64 // how often a client was not read because handlers were behind
 
+	NoticesDropped uint64 // events of other nodes, changes of rooms and outgoing events that nobody was told of
+
+	NamespacesRefused uint64 // namespaces beyond the limit that clients asked for
+
 	SlowClients    uint64 // clients disconnected because they did not read
 	PingTimeouts   uint64 // clients disconnected because they did not answer
 	ProtocolErrors uint64 // clients disconnected because of bad input
@@ -50,23 +57,25 @@ type Stats struct {
 func (s *Server) Stats() Stats {
 	c, e := &s.counters, &s.counters.engine
 	st := Stats{
-		Sessions:        int(e.Sessions.Load()),
-		Opened:          e.Opened.Load(),
-		Refused:         e.Refused.Load(),
-		Connections:     c.connections.Load(),
-		Upgrades:        e.Upgrades.Load(),
-		Received:        e.Received.Load(),
-		Sent:            e.Sent.Load(),
-		VolatileDropped: e.VolatileDropped.Load(),
-		Events:          c.events.Load(),
-		Unhandled:       c.unhandled.Load(),
-		HandlerErrors:   c.handlerErrors.Load(),
-		Panics:          c.panics.Load(),
-		InboundPauses:   c.inboundPauses.Load(),
-		SlowClients:     e.SlowClients.Load(),
-		PingTimeouts:    e.PingTimeouts.Load(),
-		ProtocolErrors:  e.ProtocolErrors.Load(),
-		Adapter:         s.cfg.backend.Stats(),
+		Sessions:          int(e.Sessions.Load()),
+		Opened:            e.Opened.Load(),
+		Refused:           e.Refused.Load(),
+		Connections:       c.connections.Load(),
+		Upgrades:          e.Upgrades.Load(),
+		Received:          e.Received.Load(),
+		Sent:              e.Sent.Load(),
+		VolatileDropped:   e.VolatileDropped.Load(),
+		Events:            c.events.Load(),
+		Unhandled:         c.unhandled.Load(),
+		HandlerErrors:     c.handlerErrors.Load(),
+		Panics:            c.panics.Load(),
+		InboundPauses:     c.inboundPauses.Load(),
+		NamespacesRefused: c.namespacesRefused.Load(),
+		NoticesDropped:    c.noticesDropped.Load(),
+		SlowClients:       e.SlowClients.Load(),
+		PingTimeouts:      e.PingTimeouts.Load(),
+		ProtocolErrors:    e.ProtocolErrors.Load(),
+		Adapter:           s.cfg.backend.Stats(),
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()

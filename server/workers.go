@@ -27,8 +27,8 @@ func (w *workers) done() {
 	}
 }
 
-// wait returns nil when no worker is left, or the error of ctx. It is called
-// once.
+// wait returns nil when no worker is left, or the error of ctx. Calls follow
+// one another.
 func (w *workers) wait(ctx context.Context) error {
 	w.waiting.Store(true)
 	for w.count.Load() > 0 {

@@ -88,7 +88,7 @@ func register(n *node, b *bus) {
 		if n := utf8.RuneCountInString(text); n == 0 || n > maxText {
 			return false, server.Errorf("a message has 1 to %d characters", maxText)
 		}
-		p := s.Data().(person)
+		p, _ := server.Data[person](s)
 		return true, io.Emit("said", said{From: p.Name, Node: p.Node, Text: text, Time: time.Now()})
 	})
 	server.Reply(io, "rename", func(s *server.Socket, name string) (string, error) {
