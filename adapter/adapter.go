@@ -107,6 +107,17 @@ type Node interface {
 	Logger() *slog.Logger
 }
 
+// An EmitterNode is a [Node] that may have no clients, and no handlers: a
+// process that only emits. A back-end may look for it when it is started.
+type EmitterNode interface {
+	Node
+
+	// EmitsOnly reports that it has none. Then nobody need count it as a node
+	// of the cluster, or wait for its answers, and it need hear only answers
+	// to its own questions.
+	EmitsOnly() bool
+}
+
 // A Backend connects a server to its cluster. It serves one server, and is
 // used up when it has been closed.
 type Backend interface {

@@ -12,9 +12,10 @@ import (
 // ServerSideEmit. It stays valid after the handler
 // has returned, and may be answered later, from any goroutine.
 type Event struct {
-	socket *Socket
-	values values // the first is the name
-	name   string // set by the registry when a handler is found
+	ns     *Namespace
+	socket *Socket // nil for an event of another node
+	values values  // the first is the name
+	name   string  // set by the registry when a handler is found
 	ackID  uint64
 	asks   bool
 	acked  atomic.Bool
@@ -58,10 +59,12 @@ func (v *values) all(from int) ([]any, error) {
 }
 
 func newEvent(s *Socket, p *parser.Packet, attachments [][]byte) *Event {
-	ev := &Event{socket: s, ackID: p.ID, asks: p.HasID}
+	ev := &Event{ns: s.ns, socket: s, ackID: p.ID, asks: p.HasID}
 	ev.values.keep(p, attachments)
 	return ev
 }
+
+func (e *Event) guard(f func() error) error { return e.ns.srv.guard(f) }
 
 func (e *Event) size() int {
 	n := len(e.values.data)

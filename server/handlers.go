@@ -16,7 +16,7 @@ func On[A any](r Registrar, event string, h func(*Socket, A) error) (remove func
 		var a A
 		err := e.Decode(&a)
 		if err == nil {
-			err = e.socket.guard(func() error { return h(e.socket, a) })
+			err = e.guard(func() error { return h(e.socket, a) })
 		}
 		return e.done(err)
 	})
@@ -31,7 +31,7 @@ func On2[A, B any](r Registrar, event string, h func(*Socket, A, B) error) (remo
 		)
 		err := e.Decode(&a, &b)
 		if err == nil {
-			err = e.socket.guard(func() error { return h(e.socket, a, b) })
+			err = e.guard(func() error { return h(e.socket, a, b) })
 		}
 		return e.done(err)
 	})
@@ -47,7 +47,7 @@ func On3[A, B, C any](r Registrar, event string, h func(*Socket, A, B, C) error)
 		)
 		err := e.Decode(&a, &b, &c)
 		if err == nil {
-			err = e.socket.guard(func() error { return h(e.socket, a, b, c) })
+			err = e.guard(func() error { return h(e.socket, a, b, c) })
 		}
 		return e.done(err)
 	})
@@ -67,7 +67,7 @@ func Once[A any](r Registrar, event string, h func(*Socket, A) error) (remove fu
 		var a A
 		err := e.Decode(&a)
 		if err == nil {
-			err = e.socket.guard(func() error { return h(e.socket, a) })
+			err = e.guard(func() error { return h(e.socket, a) })
 		}
 		return e.done(err)
 	})
@@ -124,7 +124,7 @@ func Reply3[A, B, C, R any](r Registrar, event string, h func(*Socket, A, B, C) 
 
 // guarded calls a handler whose client waits for an answer also if it panics.
 func guarded[R any](e *Event, h func() (R, error)) (v R, err error) {
-	err = e.socket.guard(func() error {
+	err = e.guard(func() error {
 		var herr error
 		v, herr = h()
 		return herr

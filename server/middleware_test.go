@@ -44,9 +44,9 @@ func TestEventMiddleware(t *testing.T) {
 	server.Reply(n, "fine", func(*server.Socket, int) (int, error) { return 7, nil })
 	n.Handle("fails", func(*server.Event) error { return failure })
 	n.Handle("swallowed", func(*server.Event) error { return failure })
-	n.OnConnection(func(s *server.Socket) { s.UseEvent(around("socket")) })
+	n.UseEvent(around("inner"))
 	c, _ := join(t, n)
-	inside := []string{"outer before E", "socket before E", "socket after", "outer after"}
+	inside := []string{"outer before E", "inner before E", "inner after", "outer after"}
 	outside := []string{"outer before E", "outer after"}
 	for _, tt := range []struct {
 		event, answer, reports string
@@ -106,10 +106,7 @@ func TestOnAny(t *testing.T) {
 		return nil
 	})
 	n.Handle("known", func(e *server.Event) error { got <- "known"; return nil })
-	var own func()
-	n.OnConnection(func(s *server.Socket) {
-		own = s.OnAny(func(e *server.Event) error { got <- "socket"; return nil })
-	})
+	own := n.OnAny(func(e *server.Event) error { got <- "second"; return nil })
 	c, _ := join(t, n)
 	expect := func(want ...string) {
 		t.Helper()
@@ -120,7 +117,7 @@ func TestOnAny(t *testing.T) {
 		}
 	}
 	c.send(`42["known"]`, `427["unknown\n",1]`)
-	expect("any known", "socket", "known", "any unknown\n", "socket")
+	expect("any known", "second", "known", "any unknown\n", "second")
 	c.want(`37["caught"]`)
 	if u := n.Stats().Unhandled; u != 0 {
 		t.Errorf("%d events count as unhandled", u)
@@ -134,7 +131,7 @@ func TestOnAny(t *testing.T) {
 	}
 }
 
-func TestOnceOffAndRemove(t *testing.T) {
+func TestOnceAndRemove(t *testing.T) {
 	n := start(t)
 	got := make(chan string, 10)
 	say := func(what string) func(*server.Socket, int) error {
@@ -144,12 +141,12 @@ func TestOnceOffAndRemove(t *testing.T) {
 	never := server.Once(n, "x", say("never"))
 	never()
 	remove := server.On(n, "x", say("removed"))
-	server.On(n, "x", say("stays"))
+	stays := server.On(n, "x", say("stays"))
 	server.On(n, "end", say("end"))
 	n.OnConnection(func(s *server.Socket) {
-		server.On(s, "x", say("socket"))
-		server.On(s, "off", func(s *server.Socket, _ int) error {
-			s.Off("x")
+		own := server.On(s, "x", say("socket"))
+		server.Once(s, "off", func(s *server.Socket, _ int) error {
+			own()
 			return nil
 		})
 	})
@@ -174,7 +171,7 @@ func TestOnceOffAndRemove(t *testing.T) {
 	round("stays", "socket")
 	c.send(`42["off"]`)
 	round("stays")
-	n.Off("x")
+	stays()
 	round()
 }
 

@@ -103,10 +103,6 @@ func (ns *Namespace) UseEvent(f func(e *Event, next func() error) error) (remove
 	return ns.handlers.addMiddleware(f)
 }
 
-// Off takes out all handlers of an event that were registered on this
-// namespace.
-func (ns *Namespace) Off(event string) { ns.handlers.off(event) }
-
 // admit runs the middleware.
 func (ns *Namespace) admit(s *Socket) error {
 	if ns.parent != nil {

@@ -29,7 +29,7 @@ func (ns *Namespace) sent(p *adapter.Packet, to []*Socket) {
 			return // a foreign node let it through
 		}
 		for _, s := range to {
-			ev := &Event{socket: s, values: values{data: p.Args, spans: spans, attachments: p.Attachments}}
+			ev := &Event{ns: ns, socket: s, values: values{data: p.Args, spans: spans, attachments: p.Attachments}}
 			for n := ns; n != nil; n = n.parent {
 				for _, f := range *n.onOutgoing.Load() {
 					ns.call(ev.Name(), s, func() { f(s, ev) })

@@ -147,7 +147,7 @@ func TestParentReachesAllChildren(t *testing.T) {
 		t.Errorf("%d nodes: %v", count, err)
 	}
 	got := make(chan int, 2)
-	server.OnServerSide(parents[1], "side", func(x int) error { got <- x; return nil })
+	server.On(parents[1].ServerSide(), "side", func(_ *server.Socket, x int) error { got <- x; return nil })
 	must(t, parents[0].ServerSideEmit("side", 5))
 	if a, b := recv(t, got), recv(t, got); a != 5 || b != 5 {
 		t.Errorf("server-side events %d, %d", a, b)

@@ -86,11 +86,6 @@ func (r *registry) addMiddleware(f middleware) (remove func()) {
 	}
 }
 
-// off takes all handlers of an event out.
-func (r *registry) off(event string) {
-	r.change(func(set *handlerSet) { set.replace(event, nil) })
-}
-
 func (set *handlerSet) of(event string) []*entry[func(*Event) error] {
 	if r := set.events[event]; r != nil {
 		return r.handlers

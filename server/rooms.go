@@ -6,26 +6,14 @@ import (
 	"github.com/roomspan/roomspan/adapter"
 )
 
-// RoomEvent is a change of a room on this node.
+// RoomEvent is a change of a room on this node. A room is created by its first
+// member here, before that one has joined, and deleted when the last one has
+// left.
 type RoomEvent struct {
-	Change   RoomChange
+	Change   adapter.RoomChange
 	Room     string
 	SocketID string // who joined or left
 }
-
-// A RoomChange says what happened to a room: [RoomCreated], [RoomJoined],
-// [RoomLeft] or [RoomDeleted].
-type RoomChange = adapter.RoomChange
-
-// The changes of rooms, in the words of Socket.IO. A room is created by its
-// first member on this node, before that one has joined, and deleted when the
-// last one has left.
-const (
-	RoomCreated = adapter.RoomCreated
-	RoomJoined  = adapter.RoomJoined
-	RoomLeft    = adapter.RoomLeft
-	RoomDeleted = adapter.RoomDeleted
-)
 
 // OnRoom adds a function that is told of every change of a room on this node,
 // in order, on a goroutine of the namespace; see [WithNoticeLimit]. Unlike

@@ -42,17 +42,10 @@ type Server struct {
 // begins to connect to its cluster in the background. The error is an
 // [OptionError], or that of a back-end whose configuration is not valid.
 func New(opts ...Option) (*Server, error) {
-	s := &Server{cfg: defaults(), namespaces: make(map[string]*Namespace), closing: make(map[string]chan struct{}), workers: newWorkers()}
-	s.onNamespace.Store(new([]func(*Namespace)))
-	for _, opt := range opts {
-		opt(&s.cfg)
-	}
-	if err := s.cfg.validate(); err != nil {
+	s, err := configure(opts)
+	if err != nil {
 		return nil, err
 	}
-	var id [8]byte
-	_, _ = rand.Read(id[:])
-	s.id = hex.EncodeToString(id[:])
 	if err := s.cfg.backend.Start(node{s}); err != nil {
 		return nil, err
 	}
@@ -63,6 +56,27 @@ func New(opts ...Option) (*Server, error) {
 		return nil, err
 	}
 	s.Namespace = ns
+	return s, nil
+}
+
+// configure returns a server that has not been started.
+func configure(opts []Option) (*Server, error) {
+	s := &Server{
+		cfg:        defaults(),
+		namespaces: make(map[string]*Namespace),
+		closing:    make(map[string]chan struct{}),
+		workers:    newWorkers(),
+	}
+	s.onNamespace.Store(new([]func(*Namespace)))
+	for _, opt := range opts {
+		opt(&s.cfg)
+	}
+	if err := s.cfg.validate(); err != nil {
+		return nil, err
+	}
+	var id [8]byte
+	_, _ = rand.Read(id[:])
+	s.id = hex.EncodeToString(id[:])
 	return s, nil
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // ServerSideEmit sends an event to the handlers of all other nodes of the
-// cluster: those of [Namespace.HandleServerSide] in the same namespace. It
+// cluster: those of [Namespace.ServerSide] in the same namespace. It
 // queues and does not wait. Errors: an argument that cannot be encoded,
 // [ErrReservedEvent], a closed server.
 func (ns *Namespace) ServerSideEmit(event string, args ...any) error {
@@ -58,49 +58,22 @@ func (ns *Namespace) encodeServerSide(event string, args []any) (*adapter.Packet
 	return ns.encodeEvent(event, args)
 }
 
-// HandleServerSide registers a handler for an event that another node sends
-// with ServerSideEmit. [Event.Socket] is nil. Handlers run one at a time, in
+// ServerSide returns where handlers for the events are registered that other
+// nodes send with ServerSideEmit, by [On], [Reply] and their like. Their socket
+// is nil; a result answers the node that asks. Handlers run one at a time, in
 // order, on a goroutine of the namespace; see [WithNoticeLimit].
-// [OnServerSide] and [ReplyServerSide] are the typed forms.
-func (ns *Namespace) HandleServerSide(event string, h func(*Event) error) (remove func()) {
-	return ns.srv.register(&ns.serverSide, event, h)
-}
+func (ns *Namespace) ServerSide() Registrar { return serverSide{ns} }
 
-// OnServerSide registers a handler for an event of other nodes with one
-// argument, as [On] does for events of clients. A node that asks is answered
-// without a value.
-func OnServerSide[A any](ns *Namespace, event string, h func(A) error) (remove func()) {
-	return ns.HandleServerSide(event, func(e *Event) error {
-		var a A
-		err := e.Decode(&a)
-		if err == nil {
-			err = ns.srv.guard(func() error { return h(a) })
-		}
-		return e.done(err)
-	})
-}
+type serverSide struct{ ns *Namespace }
 
-// ReplyServerSide registers a handler whose result answers the node that asks,
-// as [Reply] does for clients.
-func ReplyServerSide[A, R any](ns *Namespace, event string, h func(A) (R, error)) (remove func()) {
-	return ns.HandleServerSide(event, func(e *Event) error {
-		var a A
-		if err := e.Decode(&a); err != nil {
-			return e.fail(err)
-		}
-		var v R
-		err := ns.srv.guard(func() (err error) {
-			v, err = h(a)
-			return err
-		})
-		return e.answer(v, err)
-	})
+func (r serverSide) Handle(event string, h func(*Event) error) (remove func()) {
+	return r.ns.srv.register(&r.ns.serverSide, event, h)
 }
 
 // ServerSideEvent implements adapter.Host. An event without a handler goes
 // unanswered, as on Node.
 func (h host) ServerSideEvent(p *adapter.Packet, reply func(*adapter.Packet)) {
-	ev := &Event{asks: reply != nil}
+	ev := &Event{ns: h.ns, asks: reply != nil}
 	spans, err := parser.Scan(p.Args, len(p.Attachments), parser.Limits{}, ev.values.room[:0])
 	if err != nil || len(spans) == 0 {
 		return
@@ -113,7 +86,7 @@ func (h host) ServerSideEvent(p *adapter.Packet, reply func(*adapter.Packet)) {
 	h.ns.notify(func() {
 		for n := h.ns; n != nil; n = n.parent {
 			for _, e := range n.serverSide.load().find(ev) {
-				if err := h.ns.srv.guard(func() error { return e.f(ev) }); err != nil {
+				if err := ev.guard(func() error { return e.f(ev) }); err != nil {
 					h.ns.srv.handlerError(nil, ev.Name(), err)
 				}
 			}

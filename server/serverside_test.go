@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/server"
 )
 
@@ -14,11 +15,14 @@ func TestServerSideEmit(t *testing.T) {
 	f := launch(t)
 	got := make(chan string, 10)
 	for name, n := range f.nodes {
-		server.OnServerSide(n.Namespace, "reload", func(key string) error {
+		server.On(n.ServerSide(), "reload", func(s *server.Socket, key string) error {
+			if s != nil {
+				t.Error("an event of a node has a socket")
+			}
 			got <- name + " " + key
 			return nil
 		})
-		n.HandleServerSide("raw", func(e *server.Event) error {
+		n.ServerSide().Handle("raw", func(e *server.Event) error {
 			if e.Socket() != nil || e.WantsAck() {
 				t.Error("an event of a node that does not ask has a socket, or asks")
 			}
@@ -51,14 +55,14 @@ func TestServerSideEmit(t *testing.T) {
 func TestCallServers(t *testing.T) {
 	f := launch(t)
 	for name, n := range f.nodes {
-		server.ReplyServerSide(n.Namespace, "name", func(prefix string) (string, error) { return prefix + name, nil })
-		server.ReplyServerSide(n.Namespace, "fails", func(int) (int, error) {
+		server.Reply(n.ServerSide(), "name", func(_ *server.Socket, prefix string) (string, error) { return prefix + name, nil })
+		server.Reply(n.ServerSide(), "fails", func(*server.Socket, int) (int, error) {
 			if name == "b" {
 				panic("of one node")
 			}
 			return 1, nil
 		})
-		server.OnServerSide(n.Namespace, "void", func(struct{}) error { return nil })
+		server.On(n.ServerSide(), "void", func(*server.Socket, struct{}) error { return nil })
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -124,12 +128,12 @@ func TestRoomEvents(t *testing.T) {
 	a.Leave("r")
 	c.conn.Close()
 	for _, want := range []server.RoomEvent{
-		{server.RoomCreated, "r", a.ID()},
-		{server.RoomJoined, "r", a.ID()},
-		{server.RoomJoined, "r", b.ID()},
-		{server.RoomLeft, "r", a.ID()},
-		{server.RoomLeft, "r", b.ID()},
-		{server.RoomDeleted, "r", b.ID()},
+		{adapter.RoomCreated, "r", a.ID()},
+		{adapter.RoomJoined, "r", a.ID()},
+		{adapter.RoomJoined, "r", b.ID()},
+		{adapter.RoomLeft, "r", a.ID()},
+		{adapter.RoomLeft, "r", b.ID()},
+		{adapter.RoomDeleted, "r", b.ID()},
 	} {
 		if e := recv(t, got); e != want {
 			t.Errorf("told of %v, want %v", e, want)

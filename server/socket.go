@@ -178,19 +178,6 @@ func (s *Socket) Handle(event string, h func(*Event) error) (remove func()) {
 	return s.ns.srv.register(s.registry(), event, h)
 }
 
-// OnAny registers a handler for all events of this socket alone. See
-// [Namespace.OnAny].
-func (s *Socket) OnAny(h func(*Event) error) (remove func()) { return s.registry().addCatchAll(h) }
-
-// UseEvent adds a middleware for the events of this socket alone, inside those
-// of the namespace. See [Namespace.UseEvent].
-func (s *Socket) UseEvent(f func(e *Event, next func() error) error) (remove func()) {
-	return s.registry().addMiddleware(f)
-}
-
-// Off takes out all handlers of an event that were registered on this socket.
-func (s *Socket) Off(event string) { s.registry().off(event) }
-
 func (s *Socket) registry() *registry {
 	r := s.handlers.Load()
 	if r == nil {

