@@ -25,47 +25,49 @@ func (s *Socket) handle(ev *Event) {
 		s.runHandlers(ev, &sets, nil)
 		return
 	}
-	s.runMiddleware(ev, &sets, chain)
+	s.runMiddleware(ev, sets, chain)
 }
 
 // runHandlers runs the handlers of an event. Their errors are reported, or
 // gathered for the middleware around them.
 func (s *Socket) runHandlers(ev *Event, sets *[3]*handlerSet, gathered *[]error) {
-	found := false
-	run := func(handlers []*entry[func(*Event) error]) {
-		for _, h := range handlers {
-			found = true
-			if err := s.guard(func() error { return h.f(ev) }); err == nil {
-				continue
-			} else if gathered != nil {
-				*gathered = append(*gathered, err)
-			} else {
-				s.ns.srv.handlerError(s, ev.Name(), err)
-			}
-		}
+	count := 0
+	for _, set := range sets {
+		count += s.runEach(ev, set.catchAll, gathered)
 	}
 	for _, set := range sets {
-		run(set.catchAll)
+		count += s.runEach(ev, set.find(ev), gathered)
 	}
-	for _, set := range sets {
-		run(set.find(ev))
-	}
-	if !found {
+	if count == 0 {
 		s.ns.srv.counters.unhandled.Add(1)
 	}
+}
+
+func (s *Socket) runEach(ev *Event, handlers []*entry[func(*Event) error], gathered *[]error) int {
+	for _, h := range handlers {
+		err := s.guard(func() error { return h.f(ev) })
+		switch {
+		case err == nil:
+		case gathered != nil:
+			*gathered = append(*gathered, err)
+		default:
+			s.ns.srv.handlerError(s, ev.Name(), err)
+		}
+	}
+	return len(handlers)
 }
 
 // runMiddleware runs an event through its middleware. What the outermost
 // returns is reported; if the event did not get through, it also answers the
 // client.
-func (s *Socket) runMiddleware(ev *Event, sets *[3]*handlerSet, chain []*entry[middleware]) {
+func (s *Socket) runMiddleware(ev *Event, sets [3]*handlerSet, chain []*entry[middleware]) {
 	through := false
 	var step func(i int) error
 	step = func(i int) error {
 		if i == len(chain) {
 			through = true
 			var errs []error
-			s.runHandlers(ev, sets, &errs)
+			s.runHandlers(ev, &sets, &errs)
 			if len(errs) == 1 {
 				return errs[0]
 			}

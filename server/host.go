@@ -18,21 +18,16 @@ func (h host) Namespace() string { return h.ns.name }
 
 // Deliver implements adapter.Host: encoded and framed once for all receivers.
 func (h host) Deliver(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.Socket]) {
-	var (
-		m        *outbound.Message
-		observed = h.ns.observed()
-		sent     []*Socket
-	)
-	for member := range to {
+	if h.ns.observed() {
+		to = h.observe(p, to)
+	}
+	var m *outbound.Message
+	for s := range to {
 		if m == nil {
 			m = h.ns.message(p, flags, nil)
 		}
-		s := member.(*Socket)
-		if s.conn.session.Send(m) && observed {
-			sent = append(sent, s)
-		}
+		s.(*Socket).conn.session.Send(m)
 	}
-	h.ns.sent(p, sent)
 }
 
 // Ask implements adapter.Host. All receivers share one ack id, and so the
@@ -41,8 +36,9 @@ func (h host) Ask(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.So
 	var m *outbound.Message
 	id := h.ns.ackIDs.Add(1)
 	count := 0
-	observed := h.ns.observed()
-	var sent []*Socket
+	if h.ns.observed() {
+		to = h.observe(p, to)
+	}
 	for member := range to {
 		if m == nil {
 			m = h.ns.message(p, flags, &id)
@@ -61,11 +57,8 @@ func (h host) Ask(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.So
 		}
 		if !s.conn.session.Send(m) {
 			s.forget(id, ErrDisconnected)
-		} else if observed {
-			sent = append(sent, s)
 		}
 	}
-	h.ns.sent(p, sent)
 	return count
 }
 

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"iter"
+
 	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/server/internal/parser"
 )
 
-// OnAnyOutgoing adds a function that is told of every event that has been
-// queued for a client of this node, whoever emitted it and by whatever method,
+// OnAnyOutgoing adds a function that is told of every event that is sent to a
+// client of this node, whoever emitted it and by whatever method,
 // once for each client. It is called after the fact, in order, on a goroutine
 // of the namespace; see [WithNoticeLimit]. The event cannot be answered.
 func (ns *Namespace) OnAnyOutgoing(f func(*Socket, *Event)) {
@@ -16,6 +18,21 @@ func (ns *Namespace) OnAnyOutgoing(f func(*Socket, *Event)) {
 // observed reports whether anybody wants to know what is sent.
 func (ns *Namespace) observed() bool {
 	return len(*ns.onOutgoing.Load()) > 0 || ns.parent != nil && ns.parent.observed()
+}
+
+// observe returns the receivers of a packet, and tells the functions of
+// OnAnyOutgoing when they have been walked over.
+func (h host) observe(p *adapter.Packet, to iter.Seq[adapter.Socket]) iter.Seq[adapter.Socket] {
+	return func(yield func(adapter.Socket) bool) {
+		var all []*Socket
+		for s := range to {
+			all = append(all, s.(*Socket))
+			if !yield(s) {
+				break
+			}
+		}
+		h.ns.sent(p, all)
+	}
 }
 
 // sent tells the functions of OnAnyOutgoing.
