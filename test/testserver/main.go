@@ -24,6 +24,7 @@ import (
 
 type flags struct {
 	addr, path, redis, adapter, cors     string
+	tlsCert, tlsKey                      string
 	pingInterval, pingTimeout, connectIn time.Duration
 	maxPayload                           int
 	waitReady, engine                    bool
@@ -47,6 +48,8 @@ func parseFlags() flags {
 	flag.DurationVar(&f.pingTimeout, "ping-timeout", 20*time.Second, "heartbeat time-out")
 	flag.DurationVar(&f.connectIn, "connect-timeout", 45*time.Second, "time to join a namespace")
 	flag.IntVar(&f.maxPayload, "max-payload", 1e6, "bytes of the longest message")
+	flag.StringVar(&f.tlsCert, "tls-cert", "", "certificate: serve TLS")
+	flag.StringVar(&f.tlsKey, "tls-key", "", "key of the certificate")
 	flag.BoolVar(&f.waitReady, "wait-ready", true, "serve only when the adapter is ready")
 	flag.BoolVar(&f.engine, "engine", false, "a bare Engine.IO echo server on /engine.io/ instead")
 	flag.Parse()
@@ -93,7 +96,13 @@ func run() error {
 	fmt.Println("listening on", l.Addr())
 	hs := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
-	go func() { failed <- hs.Serve(l) }()
+	go func() {
+		if f.tlsCert != "" {
+			failed <- hs.ServeTLS(l, f.tlsCert, f.tlsKey)
+			return
+		}
+		failed <- hs.Serve(l)
+	}()
 	select {
 	case err := <-failed:
 		return err
