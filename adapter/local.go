@@ -248,6 +248,19 @@ func (l *Local) HasRoom(name string) bool {
 	return sh.rooms[name] != nil || sh.ids[name] != nil
 }
 
+// RoomCount returns the number of rooms that have a member on this node, those
+// named by socket ids not included. It looks at no socket.
+func (l *Local) RoomCount() int {
+	n := 0
+	for i := range l.shards {
+		sh := &l.shards[i]
+		sh.mu.RLock()
+		n += len(sh.rooms)
+		sh.mu.RUnlock()
+	}
+	return n
+}
+
 // Wanted reports whether the selector can match a socket of this node. It is
 // cheap, does not look at Except, and so may be true when nobody matches.
 func (l *Local) Wanted(sel Selector) bool {

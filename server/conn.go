@@ -139,7 +139,11 @@ func (c *conn) dispatch(p *parser.Packet, attachments [][]byte) error {
 	}
 	switch p.Type {
 	case parser.Event:
-		return c.receive(s, newEvent(s, p, attachments))
+		ev := newEvent(s, p, attachments)
+		if c.srv.cfg.rate != nil && !s.withinRate(ev) {
+			return nil
+		}
+		return c.receive(s, ev)
 	case parser.Ack:
 		s.acknowledged(p, attachments)
 	case parser.Disconnect:
@@ -293,6 +297,18 @@ func (c *conn) removeLocked(s *Socket, connected bool) {
 // send queues a packet, given as the buffer that began with outbound.Start.
 func (c *conn) send(buf []byte) bool {
 	return c.session.Send(outbound.Finish(buf, nil, outbound.Flags{}))
+}
+
+// Upgraded implements engineio.Receiver.
+func (c *conn) Upgraded() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.socketsLocked() {
+		if s.ns.awaitsUpgrade() {
+			s.inbox = append(s.inbox, task{run: s.upgraded})
+			c.workLocked(s)
+		}
+	}
 }
 
 // BatchEnd implements engineio.Receiver.

@@ -40,6 +40,8 @@ type Namespace struct {
 	onDisconnect atomic.Pointer[[]func(*Socket, Reason)]
 	onOutgoing   atomic.Pointer[[]func(*Socket, *Event)]
 	onRoom       atomic.Pointer[[]func(RoomEvent)]
+	onUpgrade    atomic.Pointer[[]func(*Socket)]
+	ids          idSet // of sockets, with WithIDs
 }
 
 func newNamespace(s *Server, name string) *Namespace {
@@ -50,6 +52,7 @@ func newNamespace(s *Server, name string) *Namespace {
 	ns.onDisconnect.Store(new([]func(*Socket, Reason)))
 	ns.onOutgoing.Store(new([]func(*Socket, *Event)))
 	ns.onRoom.Store(new([]func(RoomEvent)))
+	ns.onUpgrade.Store(new([]func(*Socket)))
 	return ns
 }
 
@@ -72,6 +75,12 @@ func (ns *Namespace) OnConnection(f func(*Socket)) { appendTo(&ns.mu, &ns.onConn
 // joined, when it is gone and the events that it sent before have been
 // handled. [Socket.Rooms] are still those that it was in.
 func (ns *Namespace) OnDisconnect(f func(*Socket, Reason)) { appendTo(&ns.mu, &ns.onDisconnect, f) }
+
+// OnUpgrade adds a function that is called for every socket whose client has
+// changed from polling to WebSocket: after the functions of OnConnection, in
+// order with the socket's events. Sockets that join later begin on WebSocket and
+// are not told. [Socket.Transport] says what is in use.
+func (ns *Namespace) OnUpgrade(f func(*Socket)) { appendTo(&ns.mu, &ns.onUpgrade, f) }
 
 func appendTo[T any](mu sync.Locker, list *atomic.Pointer[[]T], v T) {
 	mu.Lock()
@@ -128,6 +137,17 @@ func (ns *Namespace) disconnected(s *Socket, reason Reason) {
 	for _, f := range *ns.onDisconnect.Load() {
 		ns.call("disconnect", s, func() { f(s, reason) })
 	}
+}
+
+func (ns *Namespace) upgraded(s *Socket) {
+	for _, f := range *ns.onUpgrade.Load() {
+		ns.call("upgrade", s, func() { f(s) })
+	}
+}
+
+// awaitsUpgrade reports whether anyone wants to know of upgrades.
+func (ns *Namespace) awaitsUpgrade() bool {
+	return len(*ns.onUpgrade.Load()) > 0 || ns.parent != nil && ns.parent.awaitsUpgrade()
 }
 
 // encodeEvent makes the canonical form of an event that a user emits.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/roomspan/roomspan/adapter"
@@ -36,6 +37,8 @@ type config struct {
 	polling          bool
 	webSocket        bool
 	origins          []string
+	http             httpConfig
+	rate             *rateLimit // nil for none
 }
 
 func defaults() config {
@@ -155,10 +158,24 @@ func WithTransports(polling, webSocket bool) Option {
 }
 
 // WithOrigins lets pages of other origins connect: origins such as
-// "https://example.com", or "*" for all, which is refused credentials. It
-// rules polling (CORS) and WebSocket alike. Default: only the origin that the
-// request's Host names, and clients that are no browsers.
+// "https://example.com", which may send credentials, or "*" for all, which may
+// not. It rules polling (CORS) and WebSocket alike: others are refused with 403,
+// where Socket.IO on Node leaves it to the browser, which does not ask for
+// WebSockets. Default: only the origin that the request's Host names, and
+// clients that are no browsers. Behind a proxy that changes Host the origin of
+// the site itself must be given, too.
 func WithOrigins(origins ...string) Option { return func(c *config) { c.origins = origins } }
+
+// WithRateLimit sets how many events per second one socket may send in the long
+// run, and how many at once after a pause. Events beyond it are dropped and
+// counted, and if they ask for an acknowledgement answered with
+// {"error": "rate limit"}; acknowledgements are not limited. Of a socket that
+// goes on regardless, burst events in a row (10 if that is more) are refused;
+// then it is disconnected with [ReasonRateLimit]. Default: no limit. More than
+// 0 events per second; burst at least 1.
+func WithRateLimit(eventsPerSecond float64, burst int) Option {
+	return func(c *config) { c.rate = &rateLimit{eventsPerSecond, burst} }
+}
 
 func (c *config) validate() error {
 	if c.backend == nil {
@@ -202,9 +219,12 @@ func (c *config) validate() error {
 	}
 	for _, o := range c.origins {
 		u, err := url.Parse(o)
-		if o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Path != "") {
+		if o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || !strings.EqualFold(o, u.Scheme+"://"+u.Host)) {
 			return &OptionError{"WithOrigins", fmt.Sprintf("%q is no origin such as https://example.com", o)}
 		}
 	}
-	return nil
+	if err := c.rate.validate(); err != nil {
+		return err
+	}
+	return c.http.validate()
 }

@@ -7,7 +7,7 @@ import "github.com/roomspan/roomspan/server/internal/engineio"
 type Reason string
 
 // The reasons of a disconnection. All are those of Socket.IO on Node but
-// ReasonSlowClient, for which Node has no bound.
+// ReasonSlowClient and ReasonRateLimit, for which Node has no bounds.
 const (
 	ReasonTransportError     Reason = engineio.ReasonTransportError // the transport broke, or the client broke the protocol
 	ReasonTransportClose     Reason = engineio.ReasonTransportClose // the client went away
@@ -15,6 +15,7 @@ const (
 	ReasonPingTimeout        Reason = engineio.ReasonPingTimeout    // no pong within PingTimeout
 	ReasonParseError         Reason = engineio.ReasonParseError     // a packet that is none
 	ReasonSlowClient         Reason = engineio.ReasonSlowClient     // the client did not read what was sent
+	ReasonRateLimit          Reason = "rate limit"                  // the client sent more than WithRateLimit allows
 	ReasonServerShuttingDown Reason = "server shutting down"
 	ReasonForcedServerClose  Reason = "forced server close" // a packet out of place
 	ReasonClientDisconnect   Reason = "client namespace disconnect"

@@ -25,6 +25,8 @@ type Server struct {
 	id       string
 	engine   *engineio.Server
 	counters counters
+	bundle   clientBundle // nil for none
+	draining atomic.Bool
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -74,6 +76,9 @@ func configure(opts []Option) (*Server, error) {
 	if err := s.cfg.validate(); err != nil {
 		return nil, err
 	}
+	if err := s.bundle.load(s.cfg.http.bundle); err != nil {
+		return nil, err
+	}
 	var id [8]byte
 	_, _ = rand.Read(id[:])
 	s.id = hex.EncodeToString(id[:])
@@ -81,7 +86,7 @@ func configure(opts []Option) (*Server, error) {
 }
 
 func (s *Server) engineConfig() engineio.Config {
-	return engineio.Config{
+	cfg := engineio.Config{
 		PingInterval:   s.cfg.pingInterval,
 		PingTimeout:    s.cfg.pingTimeout,
 		UpgradeTimeout: s.cfg.upgradeTimeout,
@@ -98,6 +103,8 @@ func (s *Server) engineConfig() engineio.Config {
 		Counters:       &s.counters.engine,
 		Accept:         s.accept,
 	}
+	s.hooks(&cfg)
+	return cfg
 }
 
 // node is the server as its back-end sees it.
@@ -111,8 +118,14 @@ func (n node) Logger() *slog.Logger { return n.s.cfg.logger }
 func (s *Server) NodeID() string { return s.id }
 
 // ServeHTTP implements http.Handler: it serves long-polling requests and takes
-// over the connections of WebSockets. It does not look at the path.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+// over the connections of WebSockets. Of the path it looks only at the last
+// element, and only with [WithClientBundle].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.bundle != nil && s.serveBundle(w, r) {
+		return
+	}
+	s.engine.ServeHTTP(w, r)
+}
 
 // Of returns the namespace of that name, and makes it if there is none: from
 // then on clients can connect to it. A missing leading slash is added, as on
@@ -136,8 +149,29 @@ func (s *Server) isClosed() bool {
 
 // Ready blocks until this node hears the other nodes and can reach them, or
 // until ctx ends; then the error says what is missing. Without a cluster it
-// returns at once. Clients of this node are served in either case.
-func (s *Server) Ready(ctx context.Context) error { return s.cfg.backend.Ready(ctx) }
+// returns at once. Clients of this node are served in either case. Once Drain
+// or Shutdown has begun the error is [ErrClosed].
+func (s *Server) Ready(ctx context.Context) error {
+	if s.draining.Load() {
+		return ErrClosed
+	}
+	return s.cfg.backend.Ready(ctx)
+}
+
+// Drain ends the server slowly, for the restart of one node after another: it
+// refuses new clients with 503, makes [Server.Ready] fail so that a balancer
+// looks elsewhere, disconnects the clients that are there one by one, evenly
+// spread over window, and then calls [Server.Shutdown] with ctx. Clients see
+// their transport close, and so reconnect by themselves, a few at a time; a
+// DISCONNECT packet would keep them away. Their sockets end with
+// [ReasonServerShuttingDown]. It ends early when no client is left; when ctx
+// ends, the rest of the clients is disconnected at once. Default of window: none;
+// 0 is Shutdown.
+func (s *Server) Drain(ctx context.Context, window time.Duration) error {
+	s.draining.Store(true)
+	s.engine.Drain(ctx, window, string(ReasonServerShuttingDown))
+	return s.Shutdown(ctx)
+}
 
 // Shutdown ends the server: new clients are refused with 503, all clients are
 // disconnected with [ReasonServerShuttingDown] after what is queued for them
@@ -153,6 +187,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.closed = true
 	s.mu.Unlock()
+	s.draining.Store(true)
 	err := s.engine.Close(ctx, string(ReasonServerShuttingDown))
 	if werr := s.workers.wait(ctx); err == nil {
 		err = werr

@@ -34,6 +34,7 @@ type Socket struct {
 	membership adapter.Membership
 	handlers   atomic.Pointer[registry] // of this socket alone; nil for most
 	data       atomic.Pointer[any]
+	bucket     *bucket // of the reading goroutine alone; nil without a rate limit
 
 	// Guarded by conn.mu:
 	state   socketState
@@ -52,7 +53,8 @@ func newSocket(c *conn, ns *Namespace, auth []byte) *Socket {
 }
 
 // ID returns the id of the socket: 20 characters, other than those of the same
-// client in other namespaces, and new after each reconnection.
+// client in other namespaces, and new after each reconnection, unless [WithIDs]
+// makes it.
 func (s *Socket) ID() string { return s.id }
 
 // Membership implements adapter.Socket.
@@ -70,6 +72,11 @@ func (s *Socket) Handshake() Handshake {
 
 // Transport returns the transport in use: "polling" or "websocket".
 func (s *Socket) Transport() string { return s.conn.session.Transport() }
+
+// Queued returns how many packets and bytes wait to be sent to the client, for
+// all its namespaces: a program that sends much may send less before
+// [WithQueueLimit] is reached. What is being written is not counted.
+func (s *Socket) Queued() (packets, bytes int) { return s.conn.session.Queued() }
 
 // Connected reports whether the socket is connected.
 func (s *Socket) Connected() bool {
@@ -238,7 +245,11 @@ func (s *Socket) send(m *outbound.Message, p *adapter.Packet) error {
 // connection handlers. It is the first task of the worker.
 func (s *Socket) connect() {
 	<-s.ns.announced
-	if err := s.ns.admit(s); err != nil || !s.joining() {
+	err := s.chooseID()
+	if err == nil {
+		err = s.ns.admit(s)
+	}
+	if err != nil || !s.joining() {
 		if err == nil {
 			err = &ConnectError{Message: internalError} // the program disconnected it already
 		}
@@ -332,6 +343,7 @@ func (s *Socket) end(reason Reason, drop bool) (connected bool) {
 	cancel := s.cancel
 	c.mu.Unlock()
 	s.ns.adapter.DelAll(s)
+	s.ns.ids.release(s)
 	if cancel != nil {
 		cancel(ErrDisconnected)
 	}
@@ -349,6 +361,17 @@ func (s *Socket) end(reason Reason, drop bool) (connected bool) {
 		s.ns.srv.release(s.ns)
 	}
 	return connected
+}
+
+// upgraded tells the program of the change of transport.
+func (s *Socket) upgraded() {
+	if !s.Connected() {
+		return
+	}
+	if p := s.ns.parent; p != nil {
+		p.upgraded(s)
+	}
+	s.ns.upgraded(s)
 }
 
 func (s *Socket) disconnected(reason Reason) {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"sync/atomic"
 
 	"github.com/roomspan/roomspan/adapter"
@@ -15,16 +16,21 @@ type counters struct {
 	handlerErrors atomic.Uint64
 	panics        atomic.Uint64
 	inboundPauses atomic.Uint64
+	rateLimited   atomic.Uint64
 
 	noticesDropped    atomic.Uint64
 	namespacesRefused atomic.Uint64
 }
 
 // Stats are the counters of a server since it was made, and a few figures of
-// the present.
+// the present. Counters, of type uint64, only grow.
 type Stats struct {
 	Sessions int // connections that are open now
-	Sockets  int // sockets in all namespaces now
+	Sockets  int // sockets in all namespaces now, on this node
+	Rooms    int // rooms with a member now, in all namespaces on this node
+
+	// Namespaces are the figures of the present for each namespace by its name.
+	Namespaces map[string]struct{ Sockets, Rooms int }
 
 	Opened      uint64 // connections opened
 	Refused     uint64 // requests answered with an error
@@ -40,17 +46,23 @@ type Stats struct {
 	HandlerErrors uint64 // errors and panics of handlers
 	Panics        uint64 // of these, panics
 	InboundPauses uint64 // how often a client was not read because handlers were behind
+	RateLimited   uint64 // events refused by WithRateLimit
 
 	NoticesDropped uint64 // events of other nodes, changes of rooms and outgoing events that nobody was told of
 
 	NamespacesRefused uint64 // namespaces beyond the limit that clients asked for
 
 	SlowClients    uint64 // clients disconnected because they did not read
+	QueueOverflows uint64 // of these, because of WithQueueLimit; the others because of WithWriteTimeout
 	PingTimeouts   uint64 // clients disconnected because they did not answer
 	ProtocolErrors uint64 // clients disconnected because of bad input
 
 	Adapter adapter.Stats // of the cluster's back-end
 }
+
+// roomCounter is an adapter that knows the number of rooms on this node, as
+// those do that embed adapter.Local.
+type roomCounter interface{ RoomCount() int }
 
 // Stats returns the counters of the server. It may be called at any time; the
 // figures are read one after another.
@@ -70,17 +82,28 @@ func (s *Server) Stats() Stats {
 		HandlerErrors:     c.handlerErrors.Load(),
 		Panics:            c.panics.Load(),
 		InboundPauses:     c.inboundPauses.Load(),
+		RateLimited:       c.rateLimited.Load(),
 		NamespacesRefused: c.namespacesRefused.Load(),
 		NoticesDropped:    c.noticesDropped.Load(),
 		SlowClients:       e.SlowClients.Load(),
+		QueueOverflows:    e.QueueOverflows.Load(),
 		PingTimeouts:      e.PingTimeouts.Load(),
 		ProtocolErrors:    e.ProtocolErrors.Load(),
 		Adapter:           s.cfg.backend.Stats(),
 	}
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, ns := range s.namespaces {
-		st.Sockets += int(ns.sockets.Load())
+	namespaces := maps.Clone(s.namespaces)
+	s.mu.RUnlock()
+	st.Namespaces = make(map[string]struct{ Sockets, Rooms int }, len(namespaces))
+	for name, ns := range namespaces {
+		figures := st.Namespaces[name]
+		figures.Sockets = int(ns.sockets.Load())
+		if counter, ok := ns.adapter.(roomCounter); ok {
+			figures.Rooms = counter.RoomCount()
+		}
+		st.Namespaces[name] = figures
+		st.Sockets += figures.Sockets
+		st.Rooms += figures.Rooms
 	}
 	return st
 }

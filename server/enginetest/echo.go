@@ -66,5 +66,6 @@ func (e echo) Message(data []byte, binary bool) error {
 	return nil
 }
 
+func (echo) Upgraded()     {}
 func (echo) BatchEnd()     {}
 func (echo) Closed(string) {}

@@ -27,7 +27,8 @@ const (
 	ReasonSlowClient     = "slow client"
 )
 
-// Config are the settings of a Server. All fields must be set.
+// Config are the settings of a Server. All fields must be set, but those that
+// may be nil.
 type Config struct {
 	PingInterval   time.Duration
 	PingTimeout    time.Duration
@@ -47,6 +48,21 @@ type Config struct {
 	Logger   *slog.Logger
 	Counters *Counters
 
+	// Cookie is set by the answer to a handshake, with the id of the session
+	// as its value. Nil for none.
+	Cookie *http.Cookie
+
+	// Allow may refuse a handshake, after all other checks: with an error, and
+	// the message for the client. Nil allows all. It may block.
+	Allow func(*http.Request) (message string, err error)
+
+	// NewID makes the id of a session. Nil for random ones. It may block.
+	NewID func(*http.Request) (string, error)
+
+	// Refused is called with each request that is refused with a code of
+	// Engine.IO, before it is answered. Nil if nobody wants to know.
+	Refused func(Refusal)
+
 	// Accept is called for each new session, before its first message, and
 	// returns who takes its messages. The request must not be kept.
 	Accept func(*Session, *http.Request) Receiver
@@ -61,6 +77,7 @@ type Counters struct {
 	Received        atomic.Uint64 // messages from clients
 	Sent            atomic.Uint64 // messages queued for clients
 	SlowClients     atomic.Uint64 // sessions closed because they did not read
+	QueueOverflows  atomic.Uint64 // of these, because the queue passed its bound
 	VolatileDropped atomic.Uint64 // volatile messages dropped
 	PingTimeouts    atomic.Uint64
 	ProtocolErrors  atomic.Uint64 // sessions closed because of bad input
@@ -74,6 +91,11 @@ type Receiver interface {
 	// Session.Resume, and returns when the session closes. An error closes
 	// the session with ReasonParseError.
 	Message(data []byte, binary bool) error
+
+	// Upgraded is called on the goroutine of Message when the client has
+	// changed from polling to WebSocket, before its first message there. It
+	// must not block.
+	Upgraded()
 
 	// BatchEnd is called on the goroutine of Message when what has come
 	// together has been handed over.

@@ -52,6 +52,8 @@ func (r *receiver) Message(data []byte, binary bool) error {
 	return nil
 }
 
+func (r *receiver) Upgraded() {}
+
 func (r *receiver) BatchEnd() {}
 
 func (r *receiver) Closed(reason string) { r.closed <- reason }

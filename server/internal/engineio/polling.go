@@ -18,12 +18,13 @@ type poll struct {
 }
 
 // openPolling makes a session of a GET without sid.
-func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request) {
-	s := srv.newSession(r, nil)
+func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, id string) {
+	s := srv.newSession(r, nil, id)
 	if s == nil {
 		srv.refuse(w, errUnavailable)
 		return
 	}
+	srv.setCookie(w.Header(), id)
 	writePayload(w, srv.cfg.WriteTimeout, []byte(s.openPacket(srv.cfg.WebSocket)))
 }
 

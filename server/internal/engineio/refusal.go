@@ -3,9 +3,6 @@ package engineio
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 )
 
 // refusal is an answer with an error, in the form that engine.io gives it.
@@ -13,23 +10,67 @@ type refusal struct {
 	status  int
 	code    int // -1 for an answer without a body of this form
 	message string
+	context string // which of the cases of a code
+	err     error  // of what the program was asked for
 }
 
-// The refusals of engine.io, with its codes.
+// The refusals of engine.io, with its codes and its names of their cases.
 var (
-	errUnknownTransport   = &refusal{400, 0, "Transport unknown"}
-	errUnknownSession     = &refusal{400, 1, "Session ID unknown"}
-	errBadMethod          = &refusal{400, 2, "Bad handshake method"}
-	errBadRequest         = &refusal{400, 3, "Bad request"}
-	errForbidden          = &refusal{403, 4, "Forbidden"}
-	errUnsupportedVersion = &refusal{400, 5, "Unsupported protocol version"}
-	errTooLarge           = &refusal{413, -1, "Payload too large"}
-	errUnavailable        = &refusal{503, -1, "Server shutting down"}
+	errUnknownTransport   = &refusal{status: 400, code: 0, message: "Transport unknown"}
+	errUnknownSession     = &refusal{status: 400, code: 1, message: "Session ID unknown"}
+	errBadMethod          = &refusal{status: 400, code: 2, message: "Bad handshake method"}
+	errBadRequest         = &refusal{status: 400, code: 3, message: "Bad request"}
+	errInvalidOrigin      = &refusal{status: 400, code: 3, message: "Bad request", context: "INVALID_ORIGIN"}
+	errTransportMismatch  = &refusal{status: 400, code: 3, message: "Bad request", context: "TRANSPORT_MISMATCH"}
+	errProtocolMismatch   = &refusal{status: 400, code: 3, message: "Bad request", context: "PROTOCOL_MISMATCH"}
+	errTransportHandshake = &refusal{status: 400, code: 3, message: "Bad request", context: "TRANSPORT_HANDSHAKE_ERROR"}
+	errForeignOrigin      = &refusal{status: 403, code: 4, message: "Forbidden", context: "FOREIGN_ORIGIN"} // not of engine.io
+	errUnsupportedVersion = &refusal{status: 400, code: 5, message: "Unsupported protocol version"}
+	errTooLarge           = &refusal{status: 413, code: -1, message: "Payload too large"}
+	errUnavailable        = &refusal{status: 503, code: -1, message: "Server shutting down"}
 )
+
+// A Refusal is what Config.Refused learns of a request that was refused.
+type Refusal struct {
+	Request *http.Request
+	Code    int    // of Engine.IO, 0 to 5
+	Message string // for the client
+	Context string // engine.io's name of the case, where a code has several
+	Err     error  // of Config.Allow, Config.NewID, or the WebSocket handshake
+}
+
+// reject refuses a request that engine.io would report as a connection error.
+// What goes wrong within a session is none.
+func (srv *Server) reject(w http.ResponseWriter, r *http.Request, no *refusal) {
+	srv.report(r, no)
+	srv.refuse(w, no)
+}
+
+func (srv *Server) report(r *http.Request, no *refusal) {
+	if f := srv.cfg.Refused; f != nil && no.code >= 0 {
+		f(Refusal{Request: r, Code: no.code, Message: no.message, Context: no.context, Err: no.err})
+	}
+}
+
+// badUpgrade counts and reports a WebSocket handshake that has been answered
+// with an error already.
+func (srv *Server) badUpgrade(r *http.Request, err error) {
+	no := *errTransportHandshake
+	no.err = err
+	srv.cfg.Counters.Refused.Add(1)
+	srv.report(r, &no)
+}
+
+// retryAfter is how many seconds a client should stay away from a node that
+// does not take it: as long as a balancer needs to choose another.
+const retryAfter = "1"
 
 func (srv *Server) refuse(w http.ResponseWriter, no *refusal) {
 	srv.cfg.Counters.Refused.Add(1)
 	if no.code < 0 {
+		if no.status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", retryAfter)
+		}
 		http.Error(w, no.message, no.status)
 		return
 	}
@@ -39,40 +80,4 @@ func (srv *Server) refuse(w http.ResponseWriter, no *refusal) {
 		Code    int    `json:"code"`
 		Message string `json:"message"`
 	}{no.code, no.message})
-}
-
-// origin holds the Origin header against the configuration. Unlike engine.io
-// it refuses foreign origins, for polling and WebSocket alike: a page of
-// another site must not connect with a visitor's cookies by default.
-func (srv *Server) origin(w http.ResponseWriter, r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return true // no browser, or the same origin
-	}
-	all := slices.Contains(srv.cfg.Origins, "*")
-	listed := slices.ContainsFunc(srv.cfg.Origins, func(o string) bool { return strings.EqualFold(o, origin) })
-	if all || listed {
-		h := w.Header()
-		h.Set("Access-Control-Allow-Origin", origin)
-		h.Add("Vary", "Origin")
-		if listed {
-			h.Set("Access-Control-Allow-Credentials", "true")
-		}
-		return true
-	}
-	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
-}
-
-func (srv *Server) preflight(w http.ResponseWriter, r *http.Request) {
-	if w.Header().Get("Access-Control-Allow-Origin") == "" {
-		srv.refuse(w, errBadMethod)
-		return
-	}
-	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE")
-	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
-		h.Set("Access-Control-Allow-Headers", asked)
-	}
-	w.WriteHeader(http.StatusNoContent)
 }

@@ -48,6 +48,7 @@ func (s *Session) Send(m *outbound.Message) bool {
 	if s.overfullLocked() {
 		s.mu.Unlock()
 		s.srv.cfg.Counters.SlowClients.Add(1)
+		s.srv.cfg.Counters.QueueOverflows.Add(1)
 		s.abort(ReasonSlowClient)
 		return false
 	}

@@ -2,13 +2,12 @@ package engineio
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/roomspan/roomspan/server/internal/outbound"
@@ -28,10 +27,13 @@ type Server struct {
 	flusher *outbound.Flusher
 	wheel   *wheel.Wheel
 	wg      sync.WaitGroup // goroutines of sessions
+	keys    atomic.Uint32  // the key of the last session
+	ended   chan struct{}  // closed by Close
 
 	mu       sync.RWMutex
-	sessions map[string]*Session
+	sessions map[string]*Session // nil for an id that is reserved
 	closed   bool
+	draining bool
 }
 
 // NewServer returns a Server. Close ends it.
@@ -42,6 +44,7 @@ func NewServer(cfg Config) *Server {
 		cfg:      cfg,
 		flusher:  outbound.NewFlusher(),
 		wheel:    wheel.New(tick),
+		ended:    make(chan struct{}),
 		sessions: make(map[string]*Session),
 	}
 }
@@ -53,11 +56,11 @@ func (srv *Server) Wheel() *wheel.Wheel { return srv.wheel }
 // their goroutines have ended. When ctx ends, connections that are left are cut.
 func (srv *Server) Close(ctx context.Context, reason string) error {
 	srv.mu.Lock()
-	srv.closed = true
-	all := make([]*Session, 0, len(srv.sessions))
-	for _, s := range srv.sessions {
-		all = append(all, s)
+	if !srv.closed {
+		srv.closed = true
+		close(srv.ended)
 	}
+	all := srv.sessionsLocked()
 	srv.mu.Unlock()
 	for _, s := range all {
 		s.Close(reason)
@@ -85,6 +88,16 @@ func (srv *Server) Close(ctx context.Context, reason string) error {
 	return err
 }
 
+func (srv *Server) sessionsLocked() []*Session {
+	all := make([]*Session, 0, len(srv.sessions))
+	for _, s := range srv.sessions {
+		if s != nil {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 // run starts the goroutine that reads a WebSocket, unless the server is closed.
 func (srv *Server) run(s *Session, r *wsReader) {
 	srv.mu.RLock()
@@ -104,15 +117,14 @@ func (srv *Server) wsOptions() ws.Options {
 	}
 }
 
-// newSession makes a session known, or returns nil when the server is closed.
-func (srv *Server) newSession(r *http.Request, conn *ws.Conn) *Session {
-	var id [15]byte
-	_, _ = rand.Read(id[:])
-	s := &Session{srv: srv, id: base64.RawURLEncoding.EncodeToString(id[:]), conn: conn}
-	s.key = uint32(id[0]) | uint32(id[1])<<8
+// newSession makes a session known by an id that has been reserved, or returns
+// nil when the server is closed.
+func (srv *Server) newSession(r *http.Request, conn *ws.Conn, id string) *Session {
+	s := &Session{srv: srv, id: id, key: srv.keys.Add(1), conn: conn}
 	s.rcv = srv.cfg.Accept(s, r)
 	srv.mu.Lock()
 	if srv.closed {
+		delete(srv.sessions, id)
 		srv.mu.Unlock()
 		s.state = stateClosed
 		s.rcv.Closed(ReasonForcedClose)
@@ -140,10 +152,11 @@ func (srv *Server) forget(s *Session) {
 	}
 }
 
-func (srv *Server) isClosed() bool {
+// accepting reports whether new clients are let in.
+func (srv *Server) accepting() bool {
 	srv.mu.RLock()
 	defer srv.mu.RUnlock()
-	return srv.closed
+	return !srv.closed && !srv.draining
 }
 
 func (srv *Server) find(sid string) *Session {
@@ -168,35 +181,30 @@ func (s *Session) openPacket(upgrade bool) string {
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	query := r.URL.Query()
-	if !srv.origin(w, r) {
-		srv.refuse(w, errForbidden)
+	if !srv.CORS(w.Header(), r) {
+		srv.reject(w, r, errForeignOrigin)
 		return
 	}
-	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
-		srv.preflight(w, r)
+	if r.Method == http.MethodOptions && len(srv.cfg.Origins) > 0 {
+		preflight(w, r)
 		return
 	}
 	s, no := srv.verify(r, query)
-	if no == nil && s == nil && srv.isClosed() {
-		no = errUnavailable
-	}
 	if no != nil {
-		srv.refuse(w, no)
+		srv.reject(w, r, no)
 		return
 	}
 	switch upgrade := query.Get("transport") == transportWebSocket; {
-	case upgrade && s == nil:
-		srv.openWebSocket(w, r, w.Header())
+	case s == nil:
+		srv.handshake(w, r, upgrade)
 	case upgrade:
 		srv.probeWebSocket(w, r, w.Header(), s)
-	case s == nil:
-		srv.openPolling(w, r)
 	case r.Method == http.MethodGet:
 		s.get(w, r)
 	case r.Method == http.MethodPost:
 		s.post(w, r)
 	default:
-		srv.refuse(w, errBadMethod)
+		srv.reject(w, r, errBadMethod)
 	}
 }
 
@@ -212,7 +220,7 @@ func (srv *Server) verify(r *http.Request, query url.Values) (*Session, *refusal
 		transport == transportWebSocket && !srv.cfg.WebSocket:
 		return nil, errUnknownTransport
 	case strings.ContainsFunc(r.Header.Get("Origin"), isControl):
-		return nil, errBadRequest
+		return nil, errInvalidOrigin
 	}
 	if query.Has("sid") {
 		s := srv.find(query.Get("sid"))
@@ -220,11 +228,11 @@ func (srv *Server) verify(r *http.Request, query url.Values) (*Session, *refusal
 		case s == nil:
 			return nil, errUnknownSession
 		case query.Get("EIO") != "4":
-			return nil, errBadRequest // not the version of the handshake
+			return nil, errProtocolMismatch // not the version of the handshake
 		case upgrade != (transport == transportWebSocket):
-			return nil, errBadRequest
+			return nil, errTransportMismatch
 		case !upgrade && s.Transport() != transport:
-			return nil, errBadRequest
+			return nil, errTransportMismatch
 		}
 		return s, nil
 	}
@@ -232,7 +240,7 @@ func (srv *Server) verify(r *http.Request, query url.Values) (*Session, *refusal
 	case r.Method != http.MethodGet:
 		return nil, errBadMethod
 	case upgrade != (transport == transportWebSocket):
-		return nil, errBadRequest
+		return nil, errTransportHandshake
 	case query.Get("EIO") != "4":
 		return nil, errUnsupportedVersion
 	}

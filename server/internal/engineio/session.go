@@ -46,7 +46,8 @@ type Session struct {
 	heartbeat wheel.Timer
 }
 
-// ID returns the id of the session: 20 characters, made of 15 random bytes.
+// ID returns the id of the session: 20 characters, made of 15 random bytes,
+// unless Config.NewID made it.
 func (s *Session) ID() string { return s.id }
 
 // Transport returns "polling" or "websocket".
@@ -57,6 +58,14 @@ func (s *Session) Transport() string {
 		return transportWebSocket
 	}
 	return transportPolling
+}
+
+// Queued returns how many messages and bytes wait for the client, without those
+// that are being written.
+func (s *Session) Queued() (messages, bytes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queue.Len(), s.queue.Bytes()
 }
 
 // Pause tells that the receiver blocks the client on purpose, so that its

@@ -28,7 +28,7 @@ type upgrade struct {
 func (srv *Server) probeWebSocket(w http.ResponseWriter, r *http.Request, h http.Header, s *Session) {
 	conn, err := ws.Upgrade(w, r, h, srv.wsOptions())
 	if err != nil {
-		srv.cfg.Counters.Refused.Add(1)
+		srv.badUpgrade(r, err)
 		return
 	}
 	u := &upgrade{s: s, conn: conn, until: time.Now().Add(srv.cfg.UpgradeTimeout)}
@@ -95,6 +95,7 @@ func (s *Session) switchTo(conn *ws.Conn) bool {
 	s.scheduleIfQueuedLocked()
 	s.mu.Unlock()
 	s.srv.cfg.Counters.Upgrades.Add(1)
+	s.rcv.Upgraded()
 	return true
 }
 

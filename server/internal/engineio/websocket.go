@@ -19,13 +19,17 @@ type wsReader struct {
 }
 
 // openWebSocket makes a session of a handshake without polling.
-func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, h http.Header) {
+func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, h http.Header, id string) {
+	// Node sets the cookie for polling alone, though a client whose WebSocket
+	// breaks may come back with polling.
+	srv.setCookie(h, id)
 	conn, err := ws.Upgrade(w, r, h, srv.wsOptions())
 	if err != nil {
-		srv.cfg.Counters.Refused.Add(1)
+		srv.release(id)
+		srv.badUpgrade(r, err)
 		return
 	}
-	s := srv.newSession(r, conn)
+	s := srv.newSession(r, conn, id)
 	if s == nil {
 		_ = conn.Close()
 		return
