@@ -196,7 +196,7 @@ func (s *Session) writeLocked() {
 			s.drainLocked(append([]byte(nil), out[n:]...))
 			return
 		}
-		if s.queue.Len() == 0 {
+		if s.queue.Len() == 0 || s.held > 0 {
 			break
 		}
 	}
@@ -257,12 +257,12 @@ func (s *Session) drain(conn *ws.Conn, rest []byte) {
 			}
 		}
 		s.mu.Lock()
-		messages := s.queue.Pop(b.messages[:0], batchBytes)
-		if len(messages) == 0 || s.state == stateClosed {
+		if s.queue.Len() == 0 || s.held > 0 || s.state == stateClosed {
 			s.flushing, s.blocked = false, false
 			s.mu.Unlock()
-			return
+			return // Release has the rest flushed
 		}
+		messages := s.queue.Pop(b.messages[:0], batchBytes)
 		s.mu.Unlock()
 		rest = b.gather(messages)
 	}
