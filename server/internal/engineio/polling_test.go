@@ -379,23 +379,6 @@ func (r *rig) upgradeStatus(origin string) int {
 	return res.StatusCode
 }
 
-func TestPreflight(t *testing.T) {
-	r := newRig(t, func(c *engineio.Config) { c.Origins = []string{"https://example.com"} })
-	req, _ := http.NewRequest("OPTIONS", r.http.URL+"/?EIO=4&transport=polling", nil)
-	req.Header.Set("Origin", "https://example.com")
-	req.Header.Set("Access-Control-Request-Method", "POST")
-	res, err := r.client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	h := res.Header
-	if res.StatusCode != 204 || h.Get("Access-Control-Allow-Origin") != "https://example.com" ||
-		h.Get("Access-Control-Allow-Credentials") != "true" || h.Get("Vary") != "Origin" {
-		t.Errorf("%d %v", res.StatusCode, h)
-	}
-}
-
 func TestDeadlinesOfTheProgramDoNotEndPolls(t *testing.T) {
 	r := newRigServer(t, nil, func(s *httptest.Server) {
 		s.Config.ReadTimeout = 100 * time.Millisecond
