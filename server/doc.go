@@ -55,6 +55,28 @@
 // that it came from, a panic in a handler ends that event, is logged with its
 // stack and counted, and does not leave the package.
 //
+// # HTTP
+//
+// The server does not look at the path of a request: the program's mux does, so
+// that it can be mounted anywhere, and requests for other paths, WebSockets
+// among them, are answered by the mux. Middleware of net/http takes the place
+// of Node's engine middlewares and header events; a ResponseWriter that it puts
+// in between must have Unwrap (see http.ResponseController), and must neither
+// gather the answer nor limit its time, as http.TimeoutHandler does. The
+// time-outs of http.Server do not end polls or WebSockets.
+//
+// Pages of other origins are refused unless [WithOrigins] names them. Requests
+// of one client must reach one node while it polls: [WithCookie] helps a
+// balancer to see to that, WithTransports(false, true) makes it needless.
+//
+// # Queues and limits
+//
+// There is no policy to choose for a client that does not read: dropping packets
+// in the midst would break the promise above, so it is disconnected, and
+// reconnects. Who would rather lose packets than the connection says so for each
+// of them with Volatile, or looks at [Socket.Queued] first. Everything that is
+// dropped, refused or closed at a limit is counted in [Stats].
+//
 // # Concurrency
 //
 // All methods of all types may be called concurrently, from handlers too.

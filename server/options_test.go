@@ -3,6 +3,8 @@ package server_test
 import (
 	"context"
 	"errors"
+	"math"
+	"net/http"
 	"testing"
 	"time"
 
@@ -31,7 +33,13 @@ func TestInvalidOptions(t *testing.T) {
 		{"WithTransports", []server.Option{server.WithTransports(false, false)}},
 		{"WithOrigins", []server.Option{server.WithOrigins(""), server.WithOrigins("example.com"),
 			server.WithOrigins("https://"), server.WithOrigins("https://example.com/"), server.WithOrigins("*", "null"),
-			server.WithOrigins("http://a b")}},
+			server.WithOrigins("http://a b"), server.WithOrigins("https://example.com?x"), server.WithOrigins("https://a@example.com"),
+			server.WithOrigins("https://example.com#x")}},
+		{"WithCookie", []server.Option{server.WithCookie(http.Cookie{Name: "a b"}), server.WithCookie(http.Cookie{Path: "/;"}),
+			server.WithCookie(http.Cookie{Domain: "a b"}), server.WithCookie(http.Cookie{SameSite: http.SameSiteNoneMode})}},
+		{"WithRateLimit", []server.Option{server.WithRateLimit(0, 1), server.WithRateLimit(-1, 1), server.WithRateLimit(math.NaN(), 1),
+			server.WithRateLimit(math.Inf(1), 1), server.WithRateLimit(1, 0), server.WithRateLimit(1, -1)}},
+		{"WithClientBundle", []server.Option{server.WithClientBundle(nil)}},
 	} {
 		for _, opt := range tt.opts {
 			s, err := server.New(opt)
@@ -47,7 +55,9 @@ func TestValidOptions(t *testing.T) {
 	s, err := server.New(
 		server.WithPingInterval(time.Millisecond), server.WithMaxPayload(64), server.WithMaxAttachments(1),
 		server.WithQueueLimit(1, 1), server.WithInboundLimit(1, 1), server.WithTransports(false, true),
-		server.WithOrigins("*", "https://example.com", "http://localhost:3000"),
+		server.WithOrigins("*", "https://example.com", "http://localhost:3000", "capacitor://localhost"),
+		server.WithCookie(http.Cookie{}), server.WithRateLimit(0.001, 1), server.WithAllowRequest(nil),
+		server.WithConnectionErrorHandler(nil), server.WithIDs(nil, nil),
 	)
 	must(t, err)
 	if len(s.NodeID()) != 16 {
