@@ -28,6 +28,7 @@ type flags struct {
 	pingInterval, pingTimeout, connectIn time.Duration
 	maxPayload                           int
 	waitReady, engine                    bool
+	http                                 httpFlags
 }
 
 func main() {
@@ -52,6 +53,7 @@ func parseFlags() flags {
 	flag.StringVar(&f.tlsKey, "tls-key", "", "key of the certificate")
 	flag.BoolVar(&f.waitReady, "wait-ready", true, "serve only when the adapter is ready")
 	flag.BoolVar(&f.engine, "engine", false, "a bare Engine.IO echo server on /engine.io/ instead")
+	f.http.define()
 	flag.Parse()
 	return f
 }
@@ -80,9 +82,10 @@ func run() error {
 		if err != nil {
 			return err
 		}
-		mux.Handle(f.path, io)
+		mux.Handle(f.path, f.http.handler(io))
+		mux.HandleFunc("/ready", ready(io))
 		mux.HandleFunc("/stats", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "%+v\n", io.Stats()) })
-		shutdown = io.Shutdown
+		shutdown = f.http.shutdown(io)
 		if f.waitReady {
 			if err := io.Ready(ctx); err != nil {
 				return err
@@ -108,7 +111,7 @@ func run() error {
 		return err
 	case <-ctx.Done():
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), f.http.drain+5*time.Second)
 	defer cancel()
 	return errors.Join(shutdown(ctx), hs.Shutdown(ctx))
 }
@@ -122,6 +125,7 @@ func newServer(f flags) (*server.Server, error) {
 		server.WithOrigins(f.origins()...),
 		server.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 	}
+	opts = append(opts, f.http.options()...)
 	switch {
 	case f.redis == "":
 	case f.adapter == "redis":
