@@ -169,10 +169,10 @@ func WithOrigins(origins ...string) Option { return func(c *config) { c.origins 
 // WithRateLimit sets how many events per second one socket may send in the long
 // run, and how many at once after a pause. Events beyond it are dropped and
 // counted, and if they ask for an acknowledgement answered with
-// {"error": "rate limit"}; acknowledgements are not limited. Of a socket that
-// goes on regardless, burst events in a row (10 if that is more) are refused;
-// then it is disconnected with [ReasonRateLimit]. Default: no limit. More than
-// 0 events per second; burst at least 1.
+// {"error": "rate limit"}; acknowledgements are not limited. When burst events
+// in a row have been refused, 10 if that is more, the socket is disconnected with
+// [ReasonRateLimit]; its client does not reconnect by itself. Default: no limit.
+// More than 0 events per second; burst at least 1.
 func WithRateLimit(eventsPerSecond float64, burst int) Option {
 	return func(c *config) { c.rate = &rateLimit{eventsPerSecond, burst} }
 }

@@ -165,8 +165,8 @@ func (s *Server) Ready(ctx context.Context) error {
 // their transport close, and so reconnect by themselves, a few at a time; a
 // DISCONNECT packet would keep them away. Their sockets end with
 // [ReasonServerShuttingDown]. It ends early when no client is left; when ctx
-// ends, the rest of the clients is disconnected at once. Default of window: none;
-// 0 is Shutdown.
+// ends, the rest of the clients is disconnected at once and its error returned.
+// A window of 0 or less is that of Shutdown.
 func (s *Server) Drain(ctx context.Context, window time.Duration) error {
 	s.draining.Store(true)
 	s.engine.Drain(ctx, window, string(ReasonServerShuttingDown))

@@ -43,16 +43,9 @@ func (srv *Server) handshake(w http.ResponseWriter, r *http.Request, webSocket b
 // reserve returns the id for a new session, which no other session gets: the
 // WebSocket handshake must tell it before there is a session.
 func (srv *Server) reserve(r *http.Request) (string, error) {
-	id := randomID()
-	if newID := srv.cfg.NewID; newID != nil {
-		var err error
-		if id, err = newID(r); err != nil {
-			return "", err
-		}
-		if !ValidID(id) {
-			return "", errInvalidID
-		}
-		id = strings.Clone(id) // it may be a part of the request
+	id, err := srv.newID(r)
+	if err != nil {
+		return "", err
 	}
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
@@ -70,10 +63,17 @@ func (srv *Server) release(id string) {
 	delete(srv.sessions, id)
 }
 
-func randomID() string {
-	var id [15]byte
-	_, _ = rand.Read(id[:])
-	return base64.RawURLEncoding.EncodeToString(id[:])
+func (srv *Server) newID(r *http.Request) (string, error) {
+	if srv.cfg.NewID == nil {
+		var id [15]byte
+		_, _ = rand.Read(id[:])
+		return base64.RawURLEncoding.EncodeToString(id[:]), nil
+	}
+	id, err := srv.cfg.NewID(r)
+	if err == nil && !ValidID(id) {
+		err = errInvalidID
+	}
+	return strings.Clone(id), err // it may be a part of the request
 }
 
 // ValidID reports whether an id has 1 to 128 characters, which stand for
