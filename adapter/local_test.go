@@ -129,6 +129,9 @@ func TestMembership(t *testing.T) {
 	if l.HasRoom("z") || !l.HasRoom("id") || !l.HasRoom("b") {
 		t.Error("HasRoom is wrong")
 	}
+	if n := l.RoomCount(); n != 2 {
+		t.Errorf("%d rooms", n)
+	}
 	if got, ok := l.Lookup("id"); !ok || got != adapter.Socket(s) {
 		t.Errorf("Lookup = %v, %v", got, ok)
 	}
@@ -139,7 +142,7 @@ func TestMembership(t *testing.T) {
 	}
 	l.DelAll(s)
 	check("gone for good")
-	if l.HasRoom("id") || l.HasRoom("a") || l.HasRoom("c") || l.Wanted(adapter.Selector{}) {
+	if l.HasRoom("id") || l.HasRoom("a") || l.HasRoom("c") || l.Wanted(adapter.Selector{}) || l.RoomCount() != 0 {
 		t.Error("the index remembers a socket that is gone")
 	}
 	if _, ok := l.Lookup("id"); ok {
