@@ -26,6 +26,8 @@ type bench struct {
 	rounds   int
 	idle     int
 	dir      string // where programs are built, and certificates lie
+	profiles string // where Roomspan writes profiles; "" for nowhere
+	profiled int
 	peers    []*peer
 	works    []work
 }
@@ -42,6 +44,7 @@ func main() {
 	flag.DurationVar(&b.duration, "time", 4*time.Second, "how long each work is measured")
 	flag.IntVar(&b.rounds, "rounds", 3, "how often; the median counts")
 	flag.IntVar(&b.idle, "idle", 15000, "idle connections")
+	flag.StringVar(&b.profiles, "profiles", "", "folder for profiles of Roomspan, one for each run; none: none")
 	flag.Parse()
 	if *quick {
 		b.duration, b.rounds, b.idle = time.Second, 1, 1000
@@ -208,7 +211,7 @@ func (b *bench) build() ([]*peer, error) {
 		return nil, errors.New("the package bun has no program for this machine")
 	}
 	return []*peer{
-		{name: "Roomspan", command: func(s settings) *exec.Cmd { return roomspan(bin("roomspan"), s) }},
+		{name: "Roomspan", command: func(s settings) *exec.Cmd { return b.roomspan(bin("roomspan"), s) }},
 		{name: "Node, socket.io 4.8", command: simple("node", filepath.Join(peers, "node.mjs"))},
 		{name: "Bun, bun-engine", command: simple(buns[0], filepath.Join(peers, "bun.mjs")), lacks: []string{"deflate"}},
 		{name: "zishang520 v2.5", command: simple(bin("zishang")), lacks: []string{"deflate", "redis"}},
@@ -217,7 +220,7 @@ func (b *bench) build() ([]*peer, error) {
 	}, nil
 }
 
-func roomspan(bin string, s settings) *exec.Cmd {
+func (b *bench) roomspan(bin string, s settings) *exec.Cmd {
 	args := []string{"-addr", fmt.Sprintf("127.0.0.1:%d", s.port), "-ping-interval", s.pingInterval.String()}
 	if s.redis != "" {
 		args = append(args, "-redis", s.redis)
@@ -227,6 +230,11 @@ func roomspan(bin string, s settings) *exec.Cmd {
 	}
 	if s.deflate {
 		args = append(args, "-compress")
+	}
+	if b.profiles != "" {
+		b.profiled++
+		name := filepath.Join(b.profiles, strconv.Itoa(b.profiled))
+		args = append(args, "-cpuprofile", name+".cpu", "-heapprofile", name+".heap")
 	}
 	return exec.Command(bin, args...)
 }

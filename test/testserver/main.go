@@ -24,6 +24,7 @@ import (
 
 type flags struct {
 	addr, path, redis, adapter, cors     string
+	cpuProfile, heapProfile              string
 	tlsCert, tlsKey                      string
 	pingInterval, pingTimeout, connectIn time.Duration
 	maxPayload                           int
@@ -51,6 +52,8 @@ func parseFlags() flags {
 	flag.IntVar(&f.maxPayload, "max-payload", 1e6, "bytes of the longest message")
 	flag.StringVar(&f.tlsCert, "tls-cert", "", "certificate: serve TLS")
 	flag.StringVar(&f.tlsKey, "tls-key", "", "key of the certificate")
+	flag.StringVar(&f.cpuProfile, "cpuprofile", "", "file for a profile of processor time, written at the end")
+	flag.StringVar(&f.heapProfile, "heapprofile", "", "file for a profile of memory in use, written at the end, before clients are disconnected")
 	flag.BoolVar(&f.waitReady, "wait-ready", true, "serve only when the adapter is ready")
 	flag.BoolVar(&f.engine, "engine", false, "a bare Engine.IO echo server on /engine.io/ instead")
 	f.http.define()
@@ -69,6 +72,11 @@ func run() error {
 	f := parseFlags()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	stopProfile, err := startProfile(f.cpuProfile)
+	if err != nil {
+		return err
+	}
+	defer stopProfile()
 	mux := http.NewServeMux()
 	var shutdown func(context.Context) error
 	if f.engine {
@@ -110,6 +118,9 @@ func run() error {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
+	}
+	if err := writeHeapProfile(f.heapProfile); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), f.http.drain+5*time.Second)
 	defer cancel()
