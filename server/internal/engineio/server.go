@@ -26,6 +26,7 @@ type Server struct {
 	cfg     Config
 	flusher *outbound.Flusher
 	wheel   *wheel.Wheel
+	ws      ws.Options
 	wg      sync.WaitGroup // goroutines of sessions
 	keys    atomic.Uint32  // the key of the last session
 	ended   chan struct{}  // closed by Close
@@ -41,9 +42,14 @@ func NewServer(cfg Config) *Server {
 	// Fine enough that a time-out is late by a small part of itself.
 	tick := min(max(min(cfg.PingInterval, cfg.PingTimeout)/20, 5*time.Millisecond), 50*time.Millisecond)
 	return &Server{
-		cfg:      cfg,
-		flusher:  outbound.NewFlusher(),
-		wheel:    wheel.New(tick),
+		cfg:     cfg,
+		flusher: outbound.NewFlusher(),
+		wheel:   wheel.New(tick),
+		ws: ws.Options{
+			MaxMessage:   cfg.MaxPayload,
+			MaxFragments: cfg.MaxFragments,
+			WriteTimeout: cfg.WriteTimeout,
+		},
 		ended:    make(chan struct{}),
 		sessions: make(map[string]*Session),
 	}
@@ -107,14 +113,6 @@ func (srv *Server) run(s *Session, r *wsReader) {
 		return
 	}
 	srv.wg.Go(func() { s.serve(r) })
-}
-
-func (srv *Server) wsOptions() ws.Options {
-	return ws.Options{
-		MaxMessage:   srv.cfg.MaxPayload,
-		MaxFragments: srv.cfg.MaxFragments,
-		WriteTimeout: srv.cfg.WriteTimeout,
-	}
 }
 
 // newSession makes a session known by an id that has been reserved, or returns

@@ -16,6 +16,7 @@ type wsReader struct {
 	s       *Session
 	conn    *ws.Conn
 	probing bool // until the client has sent its upgrade packet
+	busy    bool // the batch under way has more than a pong
 }
 
 // openWebSocket makes a session of a handshake without polling.
@@ -23,7 +24,7 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, h http.
 	// Node sets the cookie for polling alone, though a client whose WebSocket
 	// breaks may come back with polling.
 	srv.setCookie(h, id)
-	conn, err := ws.Upgrade(w, r, h, srv.wsOptions())
+	conn, err := ws.Upgrade(w, r, h, &srv.ws)
 	if err != nil {
 		srv.release(id)
 		srv.badUpgrade(r, err)
@@ -39,9 +40,28 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, h http.
 	srv.run(s, &wsReader{s: s, conn: conn})
 }
 
-// serve reads a WebSocket until it ends.
+// serve reads a WebSocket until it ends, or until the client is idle: then
+// another goroutine waits for it.
 func (s *Session) serve(r *wsReader) {
 	err := r.conn.Serve(r)
+	if err == ws.ErrIdle {
+		s.srv.wg.Go(func() { s.await(r) })
+		return
+	}
+	s.ended(r, err)
+}
+
+// await waits until an idle client sends something.
+func (s *Session) await(r *wsReader) {
+	if err := r.conn.Await(); err != nil {
+		s.ended(r, err)
+		return
+	}
+	s.serve(r)
+}
+
+// ended deals with the end of a WebSocket.
+func (s *Session) ended(r *wsReader, err error) {
 	if r.probing {
 		s.endProbe(r.conn)
 		return
@@ -72,6 +92,9 @@ func (r *wsReader) Message(binary bool, data []byte) error {
 	if r.probing {
 		return r.probe(binary, data)
 	}
+	if binary || len(data) != 1 || data[0] != '3' {
+		r.busy = true
+	}
 	if reason := r.s.receive(data, binary); reason != "" {
 		r.s.fail(reason)
 		r.s.FlushNow()
@@ -90,9 +113,14 @@ func (r *wsReader) Ping(payload []byte) error {
 	return nil
 }
 
-// BatchEnd implements ws.Handler.
-func (r *wsReader) BatchEnd() {
-	if !r.probing {
-		r.s.rcv.BatchEnd()
+// BatchEnd implements ws.Handler. A client of which nothing but a pong has come
+// is idle: it has sent nothing for as long as a heartbeat takes.
+func (r *wsReader) BatchEnd() (idle bool) {
+	if r.probing {
+		return false
 	}
+	r.s.rcv.BatchEnd()
+	idle = !r.busy
+	r.busy = false
+	return idle
 }

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Options are the bounds of a connection. All must be set.
+// Options are the bounds of a connection. All must be set. They may be shared
+// by connections, and are not changed.
 type Options struct {
 	// MaxMessage is the size in bytes of the longest message that is read.
 	MaxMessage int
@@ -19,7 +20,8 @@ type Options struct {
 	WriteTimeout time.Duration
 }
 
-// Conn is the server's end of one WebSocket connection.
+// Conn is the server's end of one WebSocket connection. It is small while
+// nothing is under way: it has neither a buffer nor a message.
 //
 // One goroutine reads, by Serve. One goroutine at a time writes, by TryWrite
 // and WriteAll; who that is, is the business of the owner. Close may be called
@@ -27,14 +29,19 @@ type Options struct {
 type Conn struct {
 	nc  net.Conn
 	raw syscall.RawConn // nil if nc is no plain socket
-	opt Options
+	opt *Options
 
-	in    *readBuffer // holds bytes in[start:end]; nil if there are none
-	start int
-	end   int
+	// Of the reading goroutine:
+	in         *readBuffer // holds bytes in[start:end]; nil if there are none
+	start, end int32
+	under      *assembly // the message under way; nil if there is none
+	op         readOp
+}
 
-	msg       []byte // payload gathered of a message in several frames or reads
-	msgOp     Opcode // of the message under way, 0 if none
+// assembly is a message whose payload comes in several frames or reads.
+type assembly struct {
+	payload   []byte
+	op        Opcode
 	fragments int
 	frame     header // of the frame whose payload is under way, if rest > 0
 	rest      int    // payload bytes of frame that have not come
@@ -48,7 +55,7 @@ var readBuffers = sync.Pool{New: func() any { return new(readBuffer) }}
 
 // NewConn returns a Conn over nc, on which the handshake has been done. early
 // is what the peer sent behind it; the Conn owns it.
-func NewConn(nc net.Conn, early []byte, opt Options) *Conn {
+func NewConn(nc net.Conn, early []byte, opt *Options) *Conn {
 	c := &Conn{nc: nc, opt: opt}
 	if sc, ok := nc.(syscall.Conn); ok && nonblocking {
 		if raw, err := sc.SyscallConn(); err == nil {
@@ -62,7 +69,7 @@ func NewConn(nc net.Conn, early []byte, opt Options) *Conn {
 	}
 	if len(early) > 0 {
 		c.in = readBuffers.Get().(*readBuffer)
-		c.end = copy(c.in[:], early)
+		c.end = int32(copy(c.in[:], early))
 	}
 	return c
 }

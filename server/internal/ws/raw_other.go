@@ -8,6 +8,8 @@ import "syscall"
 // that may wait.
 const nonblocking = false
 
-func rawFiller(*Conn) func([]byte) (int, error) { panic("ws: unreachable") }
+type readOp struct{}
+
+func (c *Conn) rawFill() (int, error) { panic("ws: unreachable") }
 
 func tryWrite(syscall.RawConn, []byte) (int, error) { return 0, nil }

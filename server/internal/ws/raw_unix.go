@@ -10,50 +10,45 @@ import (
 
 const nonblocking = true
 
-// rawFiller reads from the socket itself, so that a buffer is borrowed when
+// readOp is the read of a connection that is under way.
+type readOp struct {
+	fn  func(fd uintptr) bool // made once: it would else be allocated for each read
+	n   int
+	err error
+}
+
+// rawFill reads from the socket itself, so that a buffer is borrowed when
 // there are bytes to put in it and not while the goroutine is parked.
-func rawFiller(c *Conn) func([]byte) (int, error) {
-	var (
-		dst []byte
-		n   int
-		err error
-	)
-	read := func(fd uintptr) bool {
-		borrowed := len(dst) == 0
-		if borrowed {
-			c.in = readBuffers.Get().(*readBuffer)
-			dst = c.in[:]
-		}
-		for {
-			n, err = syscall.Read(int(fd), dst)
-			if err != syscall.EINTR {
-				break
-			}
-		}
-		if err == nil {
-			return true
-		}
-		n = 0
-		if err != syscall.EAGAIN {
-			return true
-		}
+func (c *Conn) rawFill() (int, error) {
+	if c.op.fn == nil {
+		c.op.fn = c.tryRead
+	}
+	if err := c.raw.Read(c.op.fn); err != nil {
+		return 0, err
+	}
+	n, err := c.op.n, c.op.err
+	c.op.err = nil
+	if err == nil && n == 0 {
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// tryRead reads what is there. It reports false if there is nothing yet.
+func (c *Conn) tryRead(fd uintptr) bool {
+	dst, borrowed := c.target()
+	n, err := syscall.Read(int(fd), dst)
+	for err == syscall.EINTR {
+		n, err = syscall.Read(int(fd), dst)
+	}
+	if err == syscall.EAGAIN {
 		if borrowed {
 			c.drop()
-			dst = nil
 		}
 		return false
 	}
-	return func(into []byte) (int, error) {
-		dst = into
-		if werr := c.raw.Read(read); werr != nil {
-			return 0, werr
-		}
-		dst = nil
-		if err == nil && n == 0 {
-			return 0, io.EOF
-		}
-		return n, err
-	}
+	c.op.n, c.op.err = max(n, 0), err
+	return true
 }
 
 // writeOp is one non-blocking write; pooled, since the function that the

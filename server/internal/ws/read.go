@@ -20,30 +20,40 @@ type Handler interface {
 	Ping(payload []byte) error
 
 	// BatchEnd is called when everything that one read brought has been
-	// handed over.
-	BatchEnd()
+	// handed over. It reports whether the client seems to be idle.
+	BatchEnd() (idle bool)
 }
 
 // Serve reads frames until the connection ends and hands messages to h. The
 // error is never nil: a *CloseError, an error of the network, io.EOF, or the
 // error of h. It answers nothing itself and does not close the connection.
-func (c *Conn) Serve(h Handler) error {
-	defer c.release()
-	fill := c.filler()
+//
+// It returns ErrIdle, and is to be called again after Await, when nothing is
+// under way and h.BatchEnd says that the client is idle.
+func (c *Conn) Serve(h Handler) (err error) {
+	defer func() {
+		if err != ErrIdle {
+			c.drop()
+			c.under = nil
+		}
+	}()
 	for {
 		if c.start < c.end {
 			err := c.parse(h)
-			h.BatchEnd()
-			if err != nil {
+			idle := h.BatchEnd()
+			switch {
+			case err != nil:
 				return err
+			case idle && c.in == nil && c.under == nil && c.raw != nil:
+				return ErrIdle
 			}
 		}
-		if err := c.read(fill); err != nil {
+		if err := c.read(); err != nil {
 			return err
 		}
-		if c.frame.size > 0 && c.rest == 0 {
-			head := c.frame
-			c.frame = header{}
+		if u := c.under; u != nil && u.frame.size > 0 && u.rest == 0 {
+			head := u.frame
+			u.frame = header{}
 			err := c.finish(h, head)
 			h.BatchEnd()
 			if err != nil {
@@ -53,49 +63,66 @@ func (c *Conn) Serve(h Handler) error {
 	}
 }
 
+// ErrIdle is what Serve returns to be called again later, after Await.
+var ErrIdle = errors.New("ws: idle")
+
+// Await waits for the first bytes after ErrIdle. It is for a goroutine that
+// has done nothing yet: its stack stays the smallest there is as long as it
+// waits, while one that has handled a message never shrinks to that again.
+func (c *Conn) Await() error { return c.read() }
+
 // read brings at least one more byte, into the message under way if its frame
 // is longer than a buffer, else into the buffer.
-func (c *Conn) read(fill func([]byte) (int, error)) error {
-	if c.rest > 0 {
-		room := min(c.rest, max(len(c.msg), 8*readBufferSize))
-		c.grow(room)
-		n, err := fill(c.msg[len(c.msg) : len(c.msg)+min(room, cap(c.msg)-len(c.msg))])
-		if n > 0 {
-			c.take(n)
-		}
-		return err
-	}
-	if c.in != nil && c.start > 0 {
-		c.end = copy(c.in[:], c.in[c.start:c.end])
+func (c *Conn) read() error {
+	if u := c.under; u != nil && u.rest > 0 {
+		u.grow(min(u.rest, max(len(u.payload), 8*readBufferSize)))
+	} else if c.in != nil && c.start > 0 {
+		c.end = int32(copy(c.in[:], c.in[c.start:c.end]))
 		c.start = 0
 	}
-	var dst []byte
-	if c.in != nil {
-		dst = c.in[c.end:]
+	n, err := c.fill()
+	if n == 0 {
+		return err
 	}
-	n, err := fill(dst)
-	c.end += n
+	if u := c.under; u != nil && u.rest > 0 {
+		u.take(n)
+	} else {
+		c.end += int32(n)
+	}
 	return err
+}
+
+// target returns where the next bytes go. It borrows a buffer if there is
+// none, and says so.
+func (c *Conn) target() (dst []byte, borrowed bool) {
+	if u := c.under; u != nil && u.rest > 0 {
+		return u.payload[len(u.payload):min(cap(u.payload), len(u.payload)+u.rest)], false
+	}
+	if c.in == nil {
+		c.in = readBuffers.Get().(*readBuffer)
+		borrowed = true
+	}
+	return c.in[c.end:], borrowed
 }
 
 // grow makes room for at least one and at most n more bytes of message, never
 // more than doubling it beyond the first few kilobytes.
-func (c *Conn) grow(n int) {
-	if cap(c.msg) > len(c.msg) {
+func (u *assembly) grow(n int) {
+	if cap(u.payload) > len(u.payload) {
 		return
 	}
-	grown := make([]byte, len(c.msg), len(c.msg)+n)
-	copy(grown, c.msg)
-	c.msg = grown
+	grown := make([]byte, len(u.payload), len(u.payload)+n)
+	copy(grown, u.payload)
+	u.payload = grown
 }
 
 // take unmasks the n bytes of payload behind the message and makes them part
 // of it.
-func (c *Conn) take(n int) {
-	from := len(c.msg)
-	c.msg = c.msg[:from+n]
-	gobwas.Cipher(c.msg[from:], c.frame.mask, int(c.frame.length)-c.rest)
-	c.rest -= n
+func (u *assembly) take(n int) {
+	from := len(u.payload)
+	u.payload = u.payload[:from+n]
+	gobwas.Cipher(u.payload[from:], u.frame.mask, int(u.frame.length)-u.rest)
+	u.rest -= n
 }
 
 // parse hands over all messages that the buffer completes.
@@ -111,22 +138,23 @@ func (c *Conn) parse(h Handler) error {
 		if err := c.check(head); err != nil {
 			return err
 		}
-		have := c.end - c.start - head.size
+		start := int(c.start)
+		have := int(c.end) - start - head.size
 		length := int(head.length)
 		if have < length {
 			if head.size+length <= readBufferSize {
 				return nil // the rest fits behind what is there
 			}
-			c.begin(head)
-			c.msg = append(c.msg, c.in[c.start+head.size:c.end]...)
-			gobwas.Cipher(c.msg[len(c.msg)-have:], head.mask, 0)
-			c.frame, c.rest = head, length-have
+			u := c.begin(head)
+			u.payload = append(u.payload, c.in[start+head.size:c.end]...)
+			gobwas.Cipher(u.payload[len(u.payload)-have:], head.mask, 0)
+			u.frame, u.rest = head, length-have
 			c.drop()
 			return nil
 		}
-		payload := c.in[c.start+head.size : c.start+head.size+length]
+		payload := c.in[start+head.size : start+head.size+length]
 		gobwas.Cipher(payload, head.mask, 0)
-		c.start += head.size + length
+		c.start += int32(head.size + length)
 		if err := c.handle(h, head, payload); err != nil {
 			return err
 		}
@@ -140,24 +168,29 @@ func (c *Conn) check(head header) error {
 	if head.op >= OpClose {
 		return nil
 	}
-	if (head.op == OpContinuation) != (c.msgOp != 0) {
+	if (head.op == OpContinuation) != (c.under != nil) {
 		return violation("continuation frame out of place")
 	}
-	if head.length > uint64(c.opt.MaxMessage-len(c.msg)) {
+	have, fragments := 0, 0
+	if c.under != nil {
+		have, fragments = len(c.under.payload), c.under.fragments
+	}
+	if head.length > uint64(c.opt.MaxMessage-have) {
 		return &CloseError{Code: StatusTooBig, Reason: "message too big"}
 	}
-	if c.fragments >= c.opt.MaxFragments {
+	if fragments >= c.opt.MaxFragments {
 		return &CloseError{Code: StatusTooBig, Reason: "message in too many fragments"}
 	}
 	return nil
 }
 
 // begin notes that a data frame of the message has come.
-func (c *Conn) begin(head header) {
-	if head.op != OpContinuation {
-		c.msgOp = head.op
+func (c *Conn) begin(head header) *assembly {
+	if c.under == nil {
+		c.under = &assembly{op: head.op}
 	}
-	c.fragments++
+	c.under.fragments++
+	return c.under
 }
 
 // handle takes a frame whose payload is complete in the buffer.
@@ -170,11 +203,11 @@ func (c *Conn) handle(h Handler, head header, payload []byte) error {
 	case OpClose:
 		return parseClose(payload)
 	}
-	if head.fin && c.msgOp == 0 {
+	if head.fin && c.under == nil {
 		return deliver(h, head.op, payload)
 	}
-	c.begin(head)
-	c.msg = append(c.msg, payload...)
+	u := c.begin(head)
+	u.payload = append(u.payload, payload...)
 	return c.finish(h, head)
 }
 
@@ -183,9 +216,9 @@ func (c *Conn) finish(h Handler, head header) error {
 	if !head.fin {
 		return nil
 	}
-	op, msg := c.msgOp, c.msg
-	c.msgOp, c.msg, c.fragments = 0, nil, 0
-	return deliver(h, op, msg)
+	u := c.under
+	c.under = nil
+	return deliver(h, u.op, u.payload)
 }
 
 func deliver(h Handler, op Opcode, data []byte) error {
@@ -204,29 +237,18 @@ func (c *Conn) drop() {
 	}
 }
 
-func (c *Conn) release() {
-	c.drop()
-	c.msg = nil
-}
-
-// filler returns the function that waits for bytes. Called with an empty
-// slice it borrows a buffer as late as it can.
-func (c *Conn) filler() func([]byte) (int, error) {
+// fill waits for bytes and puts them where target says.
+func (c *Conn) fill() (int, error) {
 	if c.raw != nil {
-		return rawFiller(c)
+		return c.rawFill()
 	}
-	return func(dst []byte) (int, error) {
-		if len(dst) == 0 {
-			c.in = readBuffers.Get().(*readBuffer)
-			dst = c.in[:]
-		}
-		n, err := c.nc.Read(dst)
-		if n == 0 && err == nil {
-			err = io.ErrNoProgress
-		}
-		if n > 0 {
-			err = nil // a broken connection says so again at the next read
-		}
-		return n, err
+	dst, _ := c.target()
+	n, err := c.nc.Read(dst)
+	if n == 0 && err == nil {
+		err = io.ErrNoProgress
 	}
+	if n > 0 {
+		err = nil // a broken connection says so again at the next read
+	}
+	return n, err
 }

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var options = ws.Options{MaxMessage: 100_000, MaxFragments: 8, WriteTimeout: 5 * time.Second}
+var options = &ws.Options{MaxMessage: 100_000, MaxFragments: 8, WriteTimeout: 5 * time.Second}
 
 // collector notes what Serve hands over.
 type collector struct {
@@ -43,7 +43,7 @@ func (c *collector) Ping(payload []byte) error {
 	return nil
 }
 
-func (c *collector) BatchEnd() { c.batches++ }
+func (c *collector) BatchEnd() bool { c.batches++; return false }
 
 // frame returns a masked frame of a client.
 func frame(fin bool, op gobwas.OpCode, payload string) string {
@@ -241,7 +241,7 @@ func TestBatchEndOnceForWhatCameTogether(t *testing.T) {
 }
 
 func TestDeclaredLengthAllocatesNothing(t *testing.T) {
-	big := ws.Options{MaxMessage: 1 << 30, MaxFragments: 8, WriteTimeout: time.Second}
+	big := &ws.Options{MaxMessage: 1 << 30, MaxFragments: 8, WriteTimeout: time.Second}
 	for name, p := range pairs {
 		t.Run(name, func(t *testing.T) {
 			server, client := p(t)
@@ -304,7 +304,7 @@ func TestTryWriteDoesNotWait(t *testing.T) {
 func TestWriteAllHasADeadline(t *testing.T) {
 	server, client := tcp(t)
 	defer client.Close()
-	c := ws.NewConn(server, nil, ws.Options{MaxMessage: 1, MaxFragments: 1, WriteTimeout: 50 * time.Millisecond})
+	c := ws.NewConn(server, nil, &ws.Options{MaxMessage: 1, MaxFragments: 1, WriteTimeout: 50 * time.Millisecond})
 	defer c.Close()
 	var ne net.Error
 	if err := c.WriteAll(make([]byte, 64<<20)); !errors.As(err, &ne) || !ne.Timeout() {
@@ -377,4 +377,4 @@ type discard struct{}
 
 func (discard) Message(bool, []byte) error { return nil }
 func (discard) Ping([]byte) error          { return nil }
-func (discard) BatchEnd()                  {}
+func (discard) BatchEnd() bool             { return false }

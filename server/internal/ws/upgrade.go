@@ -27,7 +27,7 @@ func IsUpgrade(r *http.Request) bool {
 // of RFC 6455, section 4.2, declining all extensions. A request that is no
 // proper handshake is answered with 400, 405, 426 or 505 and an error is
 // returned. The Conn does not refer to w or r.
-func Upgrade(w http.ResponseWriter, r *http.Request, h http.Header, opt Options) (*Conn, error) {
+func Upgrade(w http.ResponseWriter, r *http.Request, h http.Header, opt *Options) (*Conn, error) {
 	nc, rw, _, err := gobwas.HTTPUpgrader{Timeout: opt.WriteTimeout, Header: h}.Upgrade(r, w)
 	if err != nil {
 		if nc != nil {
