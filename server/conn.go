@@ -19,10 +19,10 @@ import (
 // Locks: conn.mu comes before the locks of the session and of the wheel. No
 // method of an adapter is called under it.
 type conn struct {
-	srv       *Server
-	session   *engineio.Session
-	handshake *Handshake
-	timer     wheel.Timer // for the first namespace, then for attachments
+	srv     *Server
+	session *engineio.Session
+	request request
+	timer   wheel.Timer // for the first namespace, then for attachments
 
 	mu      sync.Mutex
 	space   *sync.Cond // signals room in the inbox; nil until someone waits
@@ -53,7 +53,7 @@ var errAttachments = errors.New("server: text where an attachment was due, or th
 var packets = sync.Pool{New: func() any { return &parser.Packet{Elements: make([]parser.Span, 0, 8)} }}
 
 func (s *Server) accept(session *engineio.Session, r *http.Request) engineio.Receiver {
-	c := &conn{srv: s, session: session, handshake: handshakeOf(r)}
+	c := &conn{srv: s, session: session, request: requestOf(r)}
 	s.engine.Wheel().Set(&c.timer, c, s.cfg.connectTimeout)
 	return c
 }
@@ -205,9 +205,7 @@ func (c *conn) resolve(name string, auth []byte) {
 			c.signalLocked()
 			c.mu.Unlock()
 		}()
-		h := *c.handshake
-		h.Auth = auth
-		ns := c.srv.resolve(name, h)
+		ns := c.srv.resolve(name, c.request.handshake(auth))
 		if ns == nil {
 			c.refuseNamespace(name)
 			return

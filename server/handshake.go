@@ -51,18 +51,41 @@ func (h Handshake) Header() http.Header {
 	return http.Header(header)
 }
 
-// handshakeOf copies what is kept of a request. The headers become one string:
-// a map of slices would be most of the memory of an idle connection.
-func handshakeOf(r *http.Request) *Handshake {
+// request is what is kept of the request of a client. Address, URL and headers
+// are one string: apart, or even as a map, they would be much of the memory of
+// an idle connection.
+type request struct {
+	text          string
+	url, header   uint32 // where in text they begin
+	time          int64  // Unix nanoseconds
+	secure, cross bool
+}
+
+func requestOf(r *http.Request) request {
 	var b strings.Builder
+	b.WriteString(r.RemoteAddr)
+	url := b.Len()
+	b.WriteString(r.URL.RequestURI())
+	header := b.Len()
 	_ = r.Header.Write(&b)
-	return &Handshake{
-		Time:        time.Now(),
-		Address:     strings.Clone(r.RemoteAddr),
-		URL:         strings.Clone(r.URL.RequestURI()),
-		Secure:      r.TLS != nil,
-		CrossDomain: r.Header.Get("Origin") != "",
-		header:      b.String(),
+	return request{
+		text: strings.Clone(b.String()), // without the builder's spare room
+		url:  uint32(url), header: uint32(header),
+		time:   time.Now().UnixNano(),
+		secure: r.TLS != nil,
+		cross:  r.Header.Get("Origin") != "",
+	}
+}
+
+func (r *request) handshake(auth json.RawMessage) Handshake {
+	return Handshake{
+		Auth:        auth,
+		Time:        time.Unix(0, r.time),
+		Address:     r.text[:r.url],
+		URL:         r.text[r.url:r.header],
+		Secure:      r.secure,
+		CrossDomain: r.cross,
+		header:      r.text[r.header:],
 	}
 }
 

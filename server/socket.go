@@ -65,9 +65,7 @@ func (s *Socket) Namespace() *Namespace { return s.ns }
 
 // Handshake returns the request with which the client connected.
 func (s *Socket) Handshake() Handshake {
-	h := *s.conn.handshake
-	h.Auth = s.auth
-	return h
+	return s.conn.request.handshake(s.auth)
 }
 
 // Transport returns the transport in use: "polling" or "websocket".

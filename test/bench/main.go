@@ -25,6 +25,7 @@ type bench struct {
 	duration time.Duration
 	rounds   int
 	idle     int
+	idleFor  time.Duration
 	dir      string // where programs are built, and certificates lie
 	profiles string // where Roomspan writes profiles; "" for nowhere
 	profiled int
@@ -44,10 +45,11 @@ func main() {
 	flag.DurationVar(&b.duration, "time", 4*time.Second, "how long each work is measured")
 	flag.IntVar(&b.rounds, "rounds", 3, "how often; the median counts")
 	flag.IntVar(&b.idle, "idle", 15000, "idle connections")
+	flag.DurationVar(&b.idleFor, "idle-for", 130*time.Second, "how long they are idle before their memory is looked at")
 	flag.StringVar(&b.profiles, "profiles", "", "folder for profiles of Roomspan, one for each run; none: none")
 	flag.Parse()
 	if *quick {
-		b.duration, b.rounds, b.idle = time.Second, 1, 1000
+		b.duration, b.rounds, b.idle, b.idleFor = time.Second, 1, 1000, 3*time.Second
 	}
 	if err := b.main(*only, *who, *out); err != nil {
 		log.Fatal("bench: ", err)

@@ -158,7 +158,7 @@ func idleRun(b *bench, servers []*process) (figures, error) {
 	select {
 	case err := <-lost:
 		return figures{}, fmt.Errorf("an idle connection ended: %w", err)
-	case <-time.After(25 * time.Second): // two heartbeats
+	case <-time.After(b.idleFor): // long enough for a runtime to give back what connecting took
 	}
 	return figures{
 		PerSecond:     float64(b.idle) / elapsed.Seconds(),
