@@ -35,6 +35,7 @@ type config struct {
 
 	namespaceCleanup bool
 	polling          bool
+	noUpgrades       bool
 	webSocket        bool
 	origins          []string
 	http             httpConfig
@@ -96,6 +97,11 @@ func WithConnectTimeout(d time.Duration) Option { return func(c *config) { c.con
 // WithUpgradeTimeout sets how long a WebSocket may probe before it is closed.
 // Polling goes on then. Default: 10 s; at least 1 ms.
 func WithUpgradeTimeout(d time.Duration) Option { return func(c *config) { c.upgradeTimeout = d } }
+
+// WithoutUpgrades keeps clients on the transport that they began with: those
+// on polling are not told of WebSocket, and refused if they try. Default:
+// clients change to WebSocket as soon as they can.
+func WithoutUpgrades() Option { return func(c *config) { c.noUpgrades = true } }
 
 // WithWriteTimeout sets how long a client may take to read one write before it
 // is disconnected with [ReasonSlowClient]. Default: 10 s; at least 1 ms.

@@ -96,6 +96,7 @@ func (s *Server) engineConfig() engineio.Config {
 		MaxFragments:   1024,
 		QueuePackets:   s.cfg.queuePackets,
 		QueueBytes:     s.cfg.queueBytes,
+		NoUpgrades:     s.cfg.noUpgrades,
 		Polling:        s.cfg.polling,
 		WebSocket:      s.cfg.webSocket,
 		Origins:        s.cfg.origins,

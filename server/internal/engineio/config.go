@@ -41,9 +41,10 @@ type Config struct {
 	QueuePackets int // packets queued for one client
 	QueueBytes   int // bytes queued for one client
 
-	Polling   bool
-	WebSocket bool
-	Origins   []string // foreign origins that are let in; "*" for all
+	Polling    bool
+	WebSocket  bool
+	NoUpgrades bool     // from polling to WebSocket
+	Origins    []string // foreign origins that are let in; "*" for all
 
 	Logger   *slog.Logger
 	Counters *Counters

@@ -25,7 +25,7 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, id string
 		return
 	}
 	srv.setCookie(w.Header(), id)
-	writePayload(w, srv.cfg.WriteTimeout, []byte(s.openPacket(srv.cfg.WebSocket)))
+	writePayload(w, srv.cfg.WriteTimeout, []byte(s.openPacket(srv.cfg.WebSocket && !srv.cfg.NoUpgrades)))
 }
 
 // get serves a poll of the client.

@@ -80,6 +80,20 @@ func TestRequestsOfASession(t *testing.T) {
 	}
 }
 
+func TestWithoutUpgrades(t *testing.T) {
+	r := newRig(t, func(c *engineio.Config) { c.NoUpgrades = true })
+	o, _ := r.open()
+	if len(o.Upgrades) > 0 {
+		t.Errorf("the client is told of %q", o.Upgrades)
+	}
+	status, body := r.do("GET", "EIO=4&transport=websocket&sid="+o.SID, "", "Connection", "Upgrade", "Upgrade", "websocket",
+		"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+	checkRefusal(t, status, body, 400, 3)
+	if status, body := r.post(o.SID, "4still here"); status != 200 || body != "ok" {
+		t.Errorf("POST: %d %q", status, body)
+	}
+}
+
 func TestPayload(t *testing.T) {
 	r := newRig(t, nil)
 	o, rec := r.open()

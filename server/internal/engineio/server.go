@@ -229,7 +229,7 @@ func (srv *Server) verify(r *http.Request, query url.Values) (*Session, *refusal
 			return nil, errProtocolMismatch // not the version of the handshake
 		case upgrade != (transport == transportWebSocket):
 			return nil, errTransportMismatch
-		case !upgrade && s.Transport() != transport:
+		case upgrade && srv.cfg.NoUpgrades, !upgrade && s.Transport() != transport:
 			return nil, errTransportMismatch
 		}
 		return s, nil
