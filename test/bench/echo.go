@@ -20,14 +20,6 @@ var textForm = form{
 	answer: func(p []byte) (int, error) { return numberAfter(p, `42["echo","`) },
 }
 
-// countForm takes any message for the echo: compressed ones are not looked into.
-func countForm(size int) form {
-	return form{
-		ask:    func(c *client, n int) { c.queue(numbered(`42["echo","`, n, size)) },
-		answer: func(p []byte) (int, error) { return -2, nil },
-	}
-}
-
 func binaryForm(size int) form {
 	return form{
 		ask: func(c *client, n int) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -22,7 +23,7 @@ func (d *dialer) dialPolling() (*pollClient, error) {
 		http: &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{
 			MaxIdleConnsPerHost: 2,
 			DisableCompression:  true,
-			Dial:                func(string, string) (net.Conn, error) { return d.connect() },
+			DialContext:         func(context.Context, string, string) (net.Conn, error) { return d.connect() },
 		}},
 		url: "http://" + d.addr + "/socket.io/?EIO=4&transport=polling",
 	}

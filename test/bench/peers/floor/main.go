@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"os"
@@ -66,7 +67,7 @@ func (h *hub) serve(nc net.Conn) {
 	}()
 	r := bufio.NewReaderSize(nc, 4096)
 	for {
-		f, err := ws.ReadFrame(r)
+		f, err := readFrame(r)
 		if err != nil {
 			return
 		}
@@ -89,4 +90,16 @@ func (h *hub) handle(c *conn, payload []byte) {
 			o.write(out)
 		}
 	}
+}
+
+func readFrame(r *bufio.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 1<<20 {
+		return f, ws.ErrHeaderLengthUnexpected
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }
