@@ -28,6 +28,9 @@ type Backend struct {
 	open   func() (goredis.UniversalClient, error)
 	owned  bool // the client is ours to close
 
+	// handle takes the messages in place of namespaces, for a Conn.
+	handle func(channel, payload string) error
+
 	// Set by Start, and constant from then on.
 	log       *slog.Logger
 	client    goredis.UniversalClient
@@ -172,6 +175,12 @@ func (b *Backend) receive(m *goredis.Message) {
 			b.complain(m.Channel, fmt.Errorf("panic: %v", r))
 		}
 	}()
+	if b.handle != nil {
+		if err := b.handle(m.Channel, m.Payload); err != nil {
+			b.complain(m.Channel, err)
+		}
+		return
+	}
 	name := m.Pattern
 	if name == "" {
 		name = m.Channel

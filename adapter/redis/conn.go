@@ -1,0 +1,75 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/roomspan/roomspan/adapter"
+)
+
+// Conn is the connection of a [Backend] without its protocol: what a back-end
+// of another family over Redis Pub/Sub is built on, as adapter/pysocketio is.
+// It has the backlog, the pauses between attempts, the order, the log and the
+// counters of a Backend. Its methods may be called concurrently.
+type Conn struct{ backend *Backend }
+
+// NewConn returns the connection of a back-end that has not been started, and
+// is not used in any other way from then on. handle is given every message of
+// the channels that are listened to, in order, by one goroutine; it does not
+// wait for anything. An error says that a message was not understood: it is
+// counted, and logged at most once a second, as is a panic.
+func NewConn(b *Backend, handle func(channel, payload string) error) *Conn {
+	b.handle = handle
+	return &Conn{b}
+}
+
+// Start is that of [adapter.Backend].
+func (c *Conn) Start(node adapter.Node) error { return c.backend.Start(node) }
+
+// Listen subscribes to channels, for as long as the connection is open. It
+// does not wait for the network; it is called after Start. After an outage the
+// backlog waits a moment until the channels have as many listeners as before.
+func (c *Conn) Listen(channels ...string) {
+	subs := make([]subscription, len(channels))
+	for i, name := range channels {
+		subs[i] = subscription{name: name, request: true}
+	}
+	c.backend.sub.add(subs...)
+}
+
+// Publish queues a message for a channel and takes the payload over. It never
+// blocks. Errors: [adapter.ErrClosed], a message larger than the backlog.
+func (c *Conn) Publish(channel string, payload []byte) error {
+	return c.backend.publisher.publish(outgoing{channel, payload, channel})
+}
+
+// Status returns nil while Redis can be reached and heard, else why it cannot.
+func (c *Conn) Status() error { return c.backend.link.status() }
+
+// Listeners returns how many connections listen to each of the channels. It
+// fails at once while Redis is away, else it waits until ctx ends.
+func (c *Conn) Listeners(ctx context.Context, channels ...string) (map[string]int64, error) {
+	if err := c.Status(); err != nil {
+		return nil, fmt.Errorf("redis: not connected: %w", err)
+	}
+	counts, err := c.backend.publisher.count(ctx, channels)
+	if err != nil {
+		return nil, fmt.Errorf("redis: counting listeners: %w", err)
+	}
+	return counts, nil
+}
+
+// CountReceived adds a message of another node to the counters.
+func (c *Conn) CountReceived() { c.backend.received.Add(1) }
+
+// CountDropped adds a message that was to be published, and is not.
+func (c *Conn) CountDropped() { c.backend.publisher.dropped.Add(1) }
+
+// Ready is that of [adapter.Backend].
+func (c *Conn) Ready(ctx context.Context) error { return c.backend.Ready(ctx) }
+
+// Stats is that of [adapter.Backend].
+func (c *Conn) Stats() adapter.Stats { return c.backend.Stats() }
+
+// Close is that of [adapter.Backend].
+func (c *Conn) Close(ctx context.Context) error { return c.backend.Close(ctx) }
