@@ -56,8 +56,9 @@ type Selector struct {
 	Rooms  []string
 	Except []string
 
-	// Local restricts the call to the sockets of this node.
-	Local bool
+	// Local restricts the call to the sockets of this node, Remote to those of
+	// other nodes. At most one of them is set.
+	Local, Remote bool
 }
 
 // Flags are the options of one broadcast. The zero value is an ordinary one.

@@ -12,7 +12,7 @@ import (
 // of a cluster that has no other node. Cluster adapters embed it.
 //
 // Its methods may be called concurrently, and none of them looks at
-// Selector.Local.
+// Selector.Local; with Selector.Remote they find nobody.
 //
 // Joining and leaving take constant time, whatever the size of the room. A
 // broadcast holds read locks of the parts of the index in which its rooms lie
@@ -29,8 +29,12 @@ type Local struct {
 
 var _ Adapter = (*Local)(nil)
 
-// NewLocal returns an empty index for a namespace.
+// NewLocal returns an empty index for a namespace. The adapters of a namespace
+// that is in several fleets get the same, see [Join].
 func NewLocal(host Host) *Local {
+	if j, ok := host.(*joinedHost); ok {
+		return j.index
+	}
 	l := &Local{host: host, seed: maphash.MakeSeed()}
 	l.observer, _ = host.(RoomObserver)
 	return l
@@ -264,6 +268,9 @@ func (l *Local) RoomCount() int {
 // Wanted reports whether the selector can match a socket of this node. It is
 // cheap, does not look at Except, and so may be true when nobody matches.
 func (l *Local) Wanted(sel Selector) bool {
+	if sel.Remote {
+		return false
+	}
 	if len(sel.Rooms) == 0 {
 		return l.known.Load() > 0
 	}
@@ -275,6 +282,9 @@ func (l *Local) Wanted(sel Selector) bool {
 // consumer must not call methods of Local, and must not wait.
 func (l *Local) Sockets(sel Selector) iter.Seq[Socket] {
 	return func(yield func(Socket) bool) {
+		if sel.Remote {
+			return
+		}
 		except := l.exclude(sel.Except)
 		if len(sel.Rooms) == 0 {
 			l.walkAll(&except, yield)

@@ -111,6 +111,7 @@ func clone(m *cluster.Message) *cluster.Message {
 type subscription struct {
 	backend   *backend
 	namespace string
+	sender    string // what the node calls itself here
 	node      *cluster.Adapter
 
 	mu      sync.Mutex
@@ -140,7 +141,8 @@ func (b *Bus) subscribe(owner *backend, host adapter.Host) (*subscription, error
 	b.mu.Unlock()
 
 	config := b.Config
-	config.NodeID = owner.nodeID
+	config.NodeID = adapter.NodeID(host, owner.nodeID)
+	s.sender = config.NodeID
 	var bus cluster.Bus = s
 	if b.Counting {
 		bus = counting{s}
@@ -178,7 +180,7 @@ func (s *subscription) read() {
 			return
 		}
 		for _, m := range batch {
-			if m.Sender != s.backend.nodeID {
+			if m.Sender != s.sender {
 				s.backend.received.Add(1)
 			}
 			s.node.Receive(m)

@@ -14,8 +14,8 @@ import (
 // Config says how an [Adapter] behaves. A zero field stands for its default.
 type Config struct {
 	// NodeID is the sender id of the adapter: unique among all that share the
-	// namespace on the bus. A back-end sets it to what it puts on the wire;
-	// the default is random.
+	// namespace on the bus. A back-end sets it to what it puts on the wire,
+	// which [adapter.NodeID] returns; the default is random.
 	NodeID string
 
 	// HeartbeatInterval is how often a node says that it is alive, by default
@@ -29,9 +29,9 @@ type Config struct {
 	RequestTimeout time.Duration
 }
 
-func (c Config) withDefaults() Config {
+func (c Config) withDefaults(host adapter.Host) Config {
 	if c.NodeID == "" {
-		c.NodeID = rand.Text()
+		c.NodeID = adapter.NodeID(host, rand.Text())
 	}
 	if c.HeartbeatInterval <= 0 {
 		c.HeartbeatInterval = 5 * time.Second
@@ -98,7 +98,7 @@ func New(host adapter.Host, bus Bus, cfg Config) *Adapter {
 		Local:    adapter.NewLocal(host),
 		host:     host,
 		bus:      bus,
-		config:   cfg.withDefaults(),
+		config:   cfg.withDefaults(host),
 		idPrefix: rand.Text()[:8] + "-",
 		pending:  make(map[string]*request),
 		peers:    make(map[string]time.Time),
@@ -136,6 +136,9 @@ func (a *Adapter) Receive(m *Message) {
 		return
 	}
 	a.heard(m)
+	if !adapter.Hears(a.host, m.Sender) && a.receiveElsewhere(m) {
+		return
+	}
 	switch m.Type {
 	case Broadcast:
 		a.receiveBroadcast(m)

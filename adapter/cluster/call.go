@@ -22,7 +22,7 @@ func (a *Adapter) BroadcastWithAck(ctx context.Context, p *adapter.Packet, sel a
 	}
 	defer a.end(r)
 	r.clientsAsked(a.host.Ask(p, flags, a.Sockets(sel), remaining(ctx), r.clientAnswer))
-	err = a.ask(ctx, r, &Message{Type: Broadcast, Packet: p, Selector: sel, Flags: flags, Timeout: remaining(ctx)})
+	err = a.ask(ctx, r, &Message{Type: Broadcast, Packet: p, Selector: everywhere(sel), Flags: flags, Timeout: remaining(ctx)})
 	return r.packets, err
 }
 
@@ -42,7 +42,7 @@ func (a *Adapter) FetchSockets(ctx context.Context, sel adapter.Selector) ([]ada
 	if err != nil {
 		return nil, err
 	}
-	err = a.ask(ctx, r, &Message{Type: FetchSockets, Selector: sel, Timeout: remaining(ctx)})
+	err = a.ask(ctx, r, &Message{Type: FetchSockets, Selector: everywhere(sel), Timeout: remaining(ctx)})
 	return append(here, r.sockets...), err
 }
 

@@ -12,7 +12,7 @@ func (a *Adapter) Broadcast(p *adapter.Packet, sel adapter.Selector, flags adapt
 	if err := a.Local.Broadcast(p, sel, flags); err != nil || sel.Local {
 		return err
 	}
-	return a.publish(&Message{Type: Broadcast, Packet: p, Selector: sel, Flags: flags})
+	return a.publish(&Message{Type: Broadcast, Packet: p, Selector: everywhere(sel), Flags: flags})
 }
 
 // AddSockets implements [adapter.Adapter].
@@ -20,7 +20,7 @@ func (a *Adapter) AddSockets(sel adapter.Selector, rooms []string) error {
 	if err := a.Local.AddSockets(sel, rooms); err != nil || sel.Local {
 		return err
 	}
-	return a.publish(&Message{Type: AddSockets, Selector: sel, Rooms: rooms})
+	return a.publish(&Message{Type: AddSockets, Selector: everywhere(sel), Rooms: rooms})
 }
 
 // DelSockets implements [adapter.Adapter].
@@ -28,7 +28,7 @@ func (a *Adapter) DelSockets(sel adapter.Selector, rooms []string) error {
 	if err := a.Local.DelSockets(sel, rooms); err != nil || sel.Local {
 		return err
 	}
-	return a.publish(&Message{Type: DelSockets, Selector: sel, Rooms: rooms})
+	return a.publish(&Message{Type: DelSockets, Selector: everywhere(sel), Rooms: rooms})
 }
 
 // DisconnectSockets implements [adapter.Adapter].
@@ -36,12 +36,18 @@ func (a *Adapter) DisconnectSockets(sel adapter.Selector, closeConn bool) error 
 	if err := a.Local.DisconnectSockets(sel, closeConn); err != nil || sel.Local {
 		return err
 	}
-	return a.publish(&Message{Type: DisconnectSockets, Selector: sel, CloseConn: closeConn})
+	return a.publish(&Message{Type: DisconnectSockets, Selector: everywhere(sel), CloseConn: closeConn})
 }
 
 // ServerSideEmit implements [adapter.Adapter].
 func (a *Adapter) ServerSideEmit(p *adapter.Packet) error {
 	return a.publish(&Message{Type: ServerSideEmit, Packet: p})
+}
+
+// everywhere returns the selector as other nodes are to read it.
+func everywhere(sel adapter.Selector) adapter.Selector {
+	sel.Remote = false
+	return sel
 }
 
 func (a *Adapter) receiveBroadcast(m *Message) {
@@ -111,6 +117,27 @@ func (w *askAnswers) counted(n int) {
 
 func (w *askAnswers) publish(p *adapter.Packet) {
 	w.adapter.reply(w.request, &Message{Type: BroadcastAnswer, Packet: p})
+}
+
+// receiveElsewhere handles a message of a node that this one hears in another
+// fleet, where it does what it is asked for. Who counts on an answer here gets
+// one. It reports false for what is handled in both: questions that change
+// nothing, and answers.
+func (a *Adapter) receiveElsewhere(m *Message) bool {
+	switch m.Type {
+	case Broadcast:
+		if m.RequestID != "" {
+			a.reply(m, &Message{Type: BroadcastCount})
+		}
+	case ServerSideEmit:
+		if m.RequestID != "" {
+			a.reply(m, &Message{Type: ServerSideEmitAnswer, Packet: adapter.Elsewhere()})
+		}
+	case AddSockets, DelSockets, DisconnectSockets:
+	default:
+		return false
+	}
+	return true
 }
 
 func (a *Adapter) receiveFetch(m *Message) {

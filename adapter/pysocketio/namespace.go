@@ -34,7 +34,7 @@ func newNamespace(b *Backend, host adapter.Host) *namespace {
 		backend: b,
 		host:    host,
 		name:    host.Namespace(),
-		hostID:  b.id,
+		hostID:  adapter.NodeID(host, b.id),
 		asks:    asks{stop: make(chan struct{})},
 	}
 	n.Adapter = cluster.New(host, bus{n}, cluster.Config{NodeID: n.hostID})

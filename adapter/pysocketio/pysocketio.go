@@ -110,6 +110,9 @@ func (b *Backend) forget(n *namespace) {
 	}
 }
 
+// Fleet returns the name of the fleet for [adapter.Join].
+func (b *Backend) Fleet() string { return "pysocketio " + b.config.channel }
+
 // Ready implements [adapter.Backend].
 func (b *Backend) Ready(ctx context.Context) error { return b.conn.Ready(ctx) }
 

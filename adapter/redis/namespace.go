@@ -44,7 +44,7 @@ type namespace struct {
 }
 
 func newNamespace(b *Backend, host adapter.Host) *namespace {
-	uid := rand.Text()[:12]
+	uid := adapter.NodeID(host, rand.Text()[:12])
 	n := &namespace{
 		backend:      b,
 		name:         host.Namespace(),

@@ -207,6 +207,10 @@ func (b *Backend) complain(channel string, err error) {
 	b.log.Warn("redis: message skipped", "channel", channel, "error", err, "total", total)
 }
 
+// Fleet returns the name of the fleet for [adapter.Join]. The Redis is no part
+// of it: nodes may know it by different addresses.
+func (b *Backend) Fleet() string { return "redis " + b.config.key }
+
 // Ready implements [adapter.Backend].
 func (b *Backend) Ready(ctx context.Context) error {
 	for {
