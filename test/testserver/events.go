@@ -46,6 +46,7 @@ func register(io *server.Server, ns *server.Namespace) {
 		return identity{ID: s.ID(), Node: io.NodeID()}, nil
 	})
 	registerCluster(ns)
+	registerTold(ns)
 }
 
 func registerRooms(ns *server.Namespace) {

@@ -17,7 +17,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/roomspan/roomspan/adapter/redis"
 	"github.com/roomspan/roomspan/server"
 	"github.com/roomspan/roomspan/server/enginetest"
 )
@@ -44,7 +43,7 @@ func parseFlags() flags {
 	flag.StringVar(&f.addr, "addr", "127.0.0.1:3000", "address to listen on")
 	flag.StringVar(&f.path, "path", "/socket.io/", "path of the Socket.IO endpoint")
 	flag.StringVar(&f.redis, "redis", "", "URL of the Redis that joins the nodes; none: in-memory")
-	flag.StringVar(&f.adapter, "adapter", "redis", "family of the cluster, with -redis: redis")
+	flag.StringVar(&f.adapter, "adapter", "redis", "family of the cluster, with -redis: redis, pysocketio, pysocketio-old, redis+pysocketio-old")
 	flag.StringVar(&f.cors, "cors", "", "origin that may connect from elsewhere, or *")
 	flag.DurationVar(&f.pingInterval, "ping-interval", 25*time.Second, "heartbeat interval")
 	flag.DurationVar(&f.pingTimeout, "ping-timeout", 20*time.Second, "heartbeat time-out")
@@ -137,12 +136,12 @@ func newServer(f flags) (*server.Server, error) {
 		server.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 	}
 	opts = append(opts, f.http.options()...)
-	switch {
-	case f.redis == "":
-	case f.adapter == "redis":
-		opts = append(opts, server.WithAdapter(redis.New(f.redis)))
-	default:
-		return nil, fmt.Errorf("-adapter %q: there is only redis", f.adapter)
+	if f.redis != "" {
+		backend, err := f.backend()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, server.WithAdapter(backend))
 	}
 	io, err := server.New(opts...)
 	if err != nil {

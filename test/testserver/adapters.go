@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/pysocketio"
+	"github.com/roomspan/roomspan/adapter/redis"
+)
+
+// backend returns that of the family that the flags name.
+func (f flags) backend() (adapter.Backend, error) {
+	switch f.adapter {
+	case "redis":
+		return redis.New(f.redis), nil
+	case "pysocketio":
+		return pysocketio.New(f.redis), nil
+	case "pysocketio-old":
+		return pysocketio.New(f.redis, pysocketio.WithPickle()), nil
+	case "redis+pysocketio-old":
+		return adapter.Join(redis.New(f.redis), pysocketio.New(f.redis, pysocketio.WithPickle())), nil
+	default:
+		return nil, fmt.Errorf("-adapter %q: there is no such family", f.adapter)
+	}
+}
