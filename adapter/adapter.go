@@ -282,3 +282,23 @@ type Adapter interface {
 	// ErrClosed. Further calls of Close do nothing.
 	Close() error
 }
+
+// idLength is the length of the ids of sockets, here as on Node and in Python.
+const idLength = 20
+
+// LooksLikeID reports whether a name is taken for the id of a socket where it
+// cannot be known, because the socket is on another node: it is 20 letters,
+// digits, "-" and "_".
+func LooksLikeID(name string) bool {
+	if len(name) != idLength {
+		return false
+	}
+	for i := range idLength {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -87,6 +87,11 @@ func (j *joined) fleets() ([]string, error) {
 	}
 	var names, marks []string
 	for _, b := range j.backends {
+		if n, ok := b.(*named); ok {
+			if _, ok := n.Backend.(*joined); ok {
+				return nil, fmt.Errorf("adapter: Join: %q are several fleets", n.name)
+			}
+		}
 		f, ok := b.(interface{ Fleet() string })
 		if !ok || f.Fleet() == "" {
 			return nil, fmt.Errorf("adapter: Join: the fleet of a %T has no name; Named gives it one", b)
@@ -104,11 +109,17 @@ func (j *joined) fleets() ([]string, error) {
 func (j *joined) Open(host Host) (Adapter, error) {
 	a := &joinedAdapter{Local: NewLocal(host)}
 	for i, b := range j.backends {
-		family, err := b.Open(&joinedHost{Host: host, index: a.Local, marks: j.marks, mark: j.marks[i]})
+		h := &joinedHost{Host: host, index: a.Local, marks: j.marks, mark: j.marks[i]}
+		family, err := b.Open(h)
+		if err == nil {
+			a.families = append(a.families, family)
+			if !h.shared {
+				err = fmt.Errorf("adapter: Join: the adapter of a %T does not use NewLocal", b)
+			}
+		}
 		if err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
-		a.families = append(a.families, family)
 	}
 	return a, nil
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // joinedAdapter is the adapter of a namespace of a node in several fleets.
@@ -95,15 +96,28 @@ func (a *joinedAdapter) ServerSideEmit(p *Packet) error {
 	return a.others(Selector{}, func(f Adapter, _ Selector) error { return f.ServerSideEmit(p) })
 }
 
-// BroadcastWithAck implements [Adapter].
+// BroadcastWithAck implements [Adapter]. When one socket was asked, its answer
+// ends the call: a fleet that does not have it may not know that.
 func (a *joinedAdapter) BroadcastWithAck(ctx context.Context, p *Packet, sel Selector, flags Flags) ([]*Packet, error) {
 	if sel.Local {
 		return a.Local.BroadcastWithAck(ctx, p, sel, flags)
 	}
+	one := len(sel.Rooms) == 1 && LooksLikeID(sel.Rooms[0])
+	var found atomic.Bool
+	ctx, cancel := withDeadline(ctx)
+	defer cancel()
 	return gather(ctx, a.all(), true, func(ctx context.Context, f Adapter) ([]*Packet, error) {
 		sel := sel
 		sel.Remote = sel.Remote || f != a.Local
-		return f.BroadcastWithAck(ctx, p, sel, flags)
+		packets, err := f.BroadcastWithAck(ctx, p, sel, flags)
+		if one && err == nil && len(packets) > 0 {
+			found.Store(true)
+			cancel()
+		}
+		if found.Load() {
+			err = nil
+		}
+		return packets, err
 	})
 }
 
@@ -182,16 +196,20 @@ func (a *joinedAdapter) Close() error {
 // all returns this node and the families.
 func (a *joinedAdapter) all() []Adapter { return append([]Adapter{a.Local}, a.families...) }
 
+// withDeadline returns a context that has a deadline, one for all.
+func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, ackTimeout)
+}
+
 // gather asks several adapters at once, and returns what they return together
 // when the last has returned. perClient says that their errors count what they
 // return.
 func gather[T any](ctx context.Context, from []Adapter, perClient bool, ask func(context.Context, Adapter) ([]T, error)) ([]T, error) {
-	if _, ok := ctx.Deadline(); !ok {
-		// One for all.
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, ackTimeout)
-		defer cancel()
-	}
+	ctx, cancel := withDeadline(ctx)
+	defer cancel()
 	results, errs := make([][]T, len(from)), make([]error, len(from))
 	var asking sync.WaitGroup
 	for i, f := range from {

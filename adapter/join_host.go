@@ -11,9 +11,53 @@ import (
 // adapter of one of them sees it. All of them share one index of rooms.
 type joinedHost struct {
 	Host
-	index *Local
-	marks []string // of all fleets of this node
-	mark  string   // of the fleet of this adapter
+	index  *Local
+	shared bool     // the adapter has the index
+	marks  []string // of all fleets of this node
+	mark   string   // of the fleet of this adapter
+}
+
+// joinedOf returns the joinedHost that a host is, or nil. An adapter that puts
+// a host of its own around the one that it was given has a method Unwrap there
+// that returns the latter.
+func joinedOf(host Host) *joinedHost {
+	for {
+		if j, ok := host.(*joinedHost); ok {
+			return j
+		}
+		u, ok := host.(interface{ Unwrap() Host })
+		if !ok {
+			return nil
+		}
+		host = u.Unwrap()
+	}
+}
+
+// share returns the index for an adapter, whose own host, around this one, may
+// observe the rooms too. It is called before the index has members.
+func (j *joinedHost) share(host Host) *Local {
+	j.shared = true
+	o, ok := host.(RoomObserver)
+	switch {
+	case !ok:
+	case j.index.observer == nil:
+		j.index.observer = o
+	default:
+		j.index.observer = &observers{j.index.observer, o}
+	}
+	return j.index
+}
+
+// observers are two as one.
+type observers struct {
+	RoomObserver
+	also RoomObserver
+}
+
+// RoomChanged implements [RoomObserver].
+func (o *observers) RoomChanged(change RoomChange, room, socketID string) {
+	o.RoomObserver.RoomChanged(change, room, socketID)
+	o.also.RoomChanged(change, room, socketID)
 }
 
 // markSeparator stands before each mark in the id of a node. Peers take ids as
@@ -31,7 +75,7 @@ func fleetMark(name string) string {
 // by marks of all its fleets if the host is that of a node in several. An
 // adapter that may be one of several of its node uses it for all it publishes.
 func NodeID(host Host, id string) string {
-	if j, ok := host.(*joinedHost); ok {
+	if j := joinedOf(host); j != nil {
 		for _, mark := range j.marks {
 			id += markSeparator + mark
 		}
@@ -45,8 +89,8 @@ func NodeID(host Host, id string) string {
 // each fleet, so that nothing is missed. The package adapter/cluster asks it of
 // every message.
 func Hears(host Host, sender string) bool {
-	j, ok := host.(*joinedHost)
-	if !ok {
+	j := joinedOf(host)
+	if j == nil {
 		return true
 	}
 	first := j.mark

@@ -18,17 +18,15 @@ import (
 // TestJoinSuite holds that nodes that share two fleets behave as nodes of one:
 // nothing happens twice, nothing is missing. They count each other twice.
 func TestJoinSuite(t *testing.T) {
-	for _, counting := range []bool{false, true} {
-		t.Run(fmt.Sprintf("counting %v", counting), func(t *testing.T) {
-			adaptertest.Run(t, func(*testing.T) func() adapter.Backend {
-				one, two := adaptertest.NewBus(), adaptertest.NewBus()
-				one.Counting, two.Counting = counting, counting
-				return func() adapter.Backend {
-					return adapter.Join(adapter.Named("one", one.Backend()), adapter.Named("two", two.Backend()))
-				}
-			}, adaptertest.Abilities{NoServerCount: true})
-		})
-	}
+	adaptertest.Run(t, func(*testing.T) func() adapter.Backend {
+		one, two := adaptertest.NewBus(), adaptertest.NewBus()
+		// The suite cannot wait until nodes know each other, if it cannot count
+		// them.
+		one.Counting, two.Counting = true, true
+		return func() adapter.Backend {
+			return adapter.Join(adapter.Named("one", one.Backend()), adapter.Named("two", two.Backend()))
+		}
+	}, adaptertest.Abilities{NoServerCount: true})
 }
 
 var lastJoined atomic.Int64
@@ -263,6 +261,7 @@ func TestJoinConfig(t *testing.T) {
 		"none":    adapter.Join(),
 		"unnamed": adapter.Join(bus.Backend()),
 		"empty":   adapter.Join(adapter.Named("", bus.Backend())),
+		"several": adapter.Join(adapter.Named("a", adapter.Join(adapter.Named("a", bus.Backend())))),
 		"equal":   adapter.Join(adapter.Named("a", bus.Backend()), adapter.Join(adapter.Named("a", bus.Backend()))),
 	} {
 		n := &joinedNode{name: name}
@@ -276,6 +275,122 @@ func TestJoinConfig(t *testing.T) {
 	failing := adapter.Join(adapter.Named("good", bus.Backend()), adapter.Named("bad", refusing{bus.Backend()}))
 	if err := failing.Start(&joinedNode{}); !errors.Is(err, errRefused) {
 		t.Errorf("Start: %v", err)
+	}
+}
+
+// watcher puts a host of its own around the one it is given, as an adapter
+// does that listens to the rooms of its node.
+type watcher struct {
+	adapter.Host
+	unwraps bool
+	changes []string
+}
+
+func (w *watcher) Unwrap() adapter.Host {
+	if !w.unwraps {
+		return adaptertest.NewHost("/")
+	}
+	return w.Host
+}
+
+func (w *watcher) RoomChanged(change adapter.RoomChange, room, id string) {
+	w.changes = append(w.changes, fmt.Sprint(change, " ", room, " ", id))
+}
+
+type watching struct {
+	adapter.Backend
+	watcher *watcher
+}
+
+func (b *watching) Open(h adapter.Host) (adapter.Adapter, error) {
+	b.watcher.Host = h
+	return b.Backend.Open(b.watcher)
+}
+
+// TestJoinWatchers holds that each family may watch the rooms, which are of
+// one index, and that one that has an index of its own is found out.
+func TestJoinWatchers(t *testing.T) {
+	one, two := &watching{adapter.Memory(), &watcher{unwraps: true}}, &watching{adapter.Memory(), &watcher{unwraps: true}}
+	n := startJoined(t, "n", adapter.Join(adapter.Named("one", one), adapter.Named("two", two)))
+	n.Del(n.socket, "room")
+	want := []string{"create-room room n", "join-room room n", "leave-room room n", "delete-room room n"}
+	for _, b := range []*watching{one, two} {
+		if got := b.watcher.changes; !slices.Equal(got, want) {
+			t.Errorf("seen %q, want %q", got, want)
+		}
+	}
+	n.DelAll(n.socket)
+	if n.Add(n.socket, "again") {
+		t.Error("Add after DelAll = true")
+	}
+
+	other := adapter.Join(adapter.Named("one", adapter.Memory()), adapter.Named("two", &watching{adapter.Memory(), &watcher{}}))
+	if err := other.Start(n); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Open(adaptertest.NewHost("/")); err == nil {
+		t.Error("an index of its own is no error")
+	}
+	if err := other.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestJoinStatsAndClose holds that the back-ends stand for themselves.
+func TestJoinStatsAndClose(t *testing.T) {
+	one, two := adaptertest.NewBus(), adaptertest.NewBus()
+	b := adapter.Join(adapter.Named("one", one.Backend()), adapter.Named("two", two.Backend()))
+	x := startJoined(t, "x", b)
+	y := startJoined(t, "y", adapter.Named("one", one.Backend()))
+	until(t, "y is counted", func() bool { n, err := x.ServerCount(t.Context()); return err == nil && n == 2 })
+	before := b.Stats()
+	if err := x.Broadcast(argument(1), adapter.Selector{}, adapter.Flags{}); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.Stats(); s.Published < before.Published+2 || !s.Connected {
+		t.Errorf("%+v after %+v", s, before)
+	}
+	if err := b.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := b.Ready(t.Context()); !errors.Is(err, adapter.ErrClosed) || b.Stats().Connected {
+		t.Errorf("ready after Close: %v", err)
+	}
+	if _, err := x.FetchSockets(t.Context(), adapter.Selector{}); !errors.Is(err, adapter.ErrClosed) {
+		t.Errorf("FetchSockets after Close: %v", err)
+	}
+	until(t, "x is forgotten", func() bool { n, err := y.ServerCount(t.Context()); return err == nil && n == 1 })
+}
+
+// TestJoinPartial holds that one fleet that fails does not keep the answers of
+// the other back.
+func TestJoinPartial(t *testing.T) {
+	one, two := adaptertest.NewBus(), adaptertest.NewBus()
+	x := startJoined(t, "x", adapter.Join(adapter.Named("one", one.Backend()), adapter.Named("two", two.Backend())))
+	in, is := startJoined(t, "in", one.Backend()), startJoined(t, "is", two.Backend())
+	until(t, "all are counted", func() bool { n, err := x.ServerCount(t.Context()); return err == nil && n == 3 })
+	is.socket.Answer(nil)
+	two.Cut(is.name)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	packets, err := x.BroadcastWithAck(ctx, argument("q"), adapter.Selector{}, adapter.Flags{})
+	missing := (*adapter.MissingAnswersError)(nil)
+	if got := texts(packets); !slices.Equal(got, []string{`["in"]`, `["x"]`}) || !errors.As(err, &missing) || missing.Received != 2 || missing.Expected != 3 {
+		t.Errorf("%q answered, %v", got, err)
+	}
+	// Whoever answers for one socket is the only one, whatever else fails.
+	id := "AAAAAAAAAAAAAAAAAAAA"
+	in.Add(in.socket, id)
+	packets, err = x.BroadcastWithAck(t.Context(), argument("q"), adapter.Selector{Rooms: []string{id}}, adapter.Flags{})
+	if got := texts(packets); !slices.Equal(got, []string{`["in"]`}) || err != nil {
+		t.Errorf("one socket: %q answered, %v", got, err)
+	}
+	infos, err := x.FetchSockets(ctx, adapter.Selector{})
+	if !errors.Is(err, context.DeadlineExceeded) || infos != nil {
+		t.Errorf("with a context that has ended: %v, %v", infos, err)
 	}
 }
 

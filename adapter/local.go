@@ -32,8 +32,8 @@ var _ Adapter = (*Local)(nil)
 // NewLocal returns an empty index for a namespace. The adapters of a namespace
 // that is in several fleets get the same, see [Join].
 func NewLocal(host Host) *Local {
-	if j, ok := host.(*joinedHost); ok {
-		return j.index
+	if j := joinedOf(host); j != nil {
+		return j.share(host)
 	}
 	l := &Local{host: host, seed: maphash.MakeSeed()}
 	l.observer, _ = host.(RoomObserver)

@@ -275,3 +275,14 @@ func TestMemory(t *testing.T) {
 		t.Errorf("Ready after Close: %v", err)
 	}
 }
+
+func TestLooksLikeID(t *testing.T) {
+	for name, want := range map[string]bool{
+		"": false, "AAAAAAAAAAAAAAAAAAAA": true, "az09-_AZaz09-_AZaz09": true, "AAAAAAAAAAAAAAAAAAA": false,
+		"AAAAAAAAAAAAAAAAAAAAA": false, "AAAAAAAAAA AAAAAAAAA": false, "éééééééééé": false,
+	} {
+		if got := adapter.LooksLikeID(name); got != want {
+			t.Errorf("LooksLikeID(%q) = %v", name, got)
+		}
+	}
+}

@@ -125,7 +125,7 @@ func (n *namespace) isHere(sel adapter.Selector) bool {
 // why they were not waited for.
 func (n *namespace) await(ctx context.Context, q *ask, sel adapter.Selector, answered bool) error {
 	var first chan struct{}
-	if len(sel.Rooms) == 1 && isID(sel.Rooms[0]) {
+	if len(sel.Rooms) == 1 && adapter.LooksLikeID(sel.Rooms[0]) {
 		if answered {
 			return nil // the socket is on a node of Roomspan
 		}

@@ -91,7 +91,7 @@ func (n *namespace) elsewhere(sel adapter.Selector) []string {
 	}
 	var ids []string
 	for _, name := range sel.Rooms {
-		if _, here := n.Lookup(name); !here && isID(name) && !slices.Contains(sel.Except, name) {
+		if _, here := n.Lookup(name); !here && adapter.LooksLikeID(name) && !slices.Contains(sel.Except, name) {
 			ids = append(ids, name)
 		}
 	}

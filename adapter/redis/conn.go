@@ -40,7 +40,7 @@ func (c *Conn) Listen(channels ...string) {
 // Publish queues a message for a channel and takes the payload over. It never
 // blocks. Errors: [adapter.ErrClosed], a message larger than the backlog.
 func (c *Conn) Publish(channel string, payload []byte) error {
-	return c.backend.publisher.publish(outgoing{channel, payload, channel})
+	return c.backend.publisher.publish(outgoing{channel: channel, payload: payload, request: channel})
 }
 
 // Status returns nil while Redis can be reached and heard, else why it cannot.

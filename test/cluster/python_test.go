@@ -3,6 +3,9 @@ package cluster_test
 import (
 	"testing"
 
+	"github.com/roomspan/roomspan/adapter/pysocketio"
+	"github.com/roomspan/roomspan/server"
+	"github.com/roomspan/roomspan/server/servertest"
 	"github.com/roomspan/roomspan/test/internal/peer"
 )
 
@@ -30,6 +33,81 @@ func TestPythonFleet(t *testing.T) {
 			theirs := python(t, redis, tt.flags...)
 			ours := roomspan(t, redis, "-adapter", tt.adapter)
 			peer.Checks(t, scriptLimit, "python.mjs", "--ours", ours.URL(), "--theirs", theirs.URL(), "--form", tt.form)
+		})
+	}
+}
+
+// TestJoinedFleets has two nodes of Roomspan that are in a Node fleet and in a Python fleet of one Redis.
+func TestJoinedFleets(t *testing.T) {
+	redis := peer.Redis(t)
+	theirs, py := node(t, redis), python(t, redis)
+	j1, j2 := roomspan(t, redis, "-adapter", "redis+pysocketio-old"), roomspan(t, redis, "-adapter", "redis+pysocketio-old")
+	peer.Checks(t, scriptLimit, "joined.mjs", "--j1", j1.URL(), "--j2", j2.URL(), "--node", theirs.URL(), "--python", py.URL())
+}
+
+// TestPythonWriter has a process on python-socketio that has no clients, and emits.
+func TestPythonWriter(t *testing.T) {
+	for _, tt := range []struct {
+		form  string
+		opts  []pysocketio.Option
+		flags []string
+	}{
+		{"old", []pysocketio.Option{pysocketio.WithPickle()}, nil},
+		{"new", nil, []string{"--json"}},
+	} {
+		t.Run(tt.form, func(t *testing.T) {
+			redis := peer.Redis(t)
+			writer := python(t, redis, append([]string{"--write-only"}, tt.flags...)...)
+			io := servertest.New(t, server.WithAdapter(pysocketio.New(redis.URL(), tt.opts...)))
+			if err := io.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			a, b := servertest.Connect(t, io), servertest.Connect(t, io)
+			if err := io.To(a.ID()).Join("r"); err != nil {
+				t.Fatal(err)
+			}
+			say := func(message string) {
+				t.Helper()
+				if err := writer.WriteLine(message); err != nil {
+					t.Fatal(err)
+				}
+				if line, err := writer.ReadLine(t.Context()); err != nil || line != "done" {
+					t.Fatalf("%q, %v", line, err)
+				}
+			}
+			say(`{"event": "text", "data": "wörld"}`)
+			say(`{"event": "two", "data": [1, "x"], "tuple": true}`)
+			say(`{"event": "binary", "data": [0, 1, 255], "bytes": true}`)
+			say(`{"event": "room", "data": {"a": [1]}, "room": "r"}`)
+			say(`{"event": "skip", "data": 1, "skip": "` + a.ID() + `"}`)
+			say(`{"close": "r"}`)
+			say(`{"event": "room", "data": 2, "room": "r"}`)
+			say(`{"event": "end", "data": 3}`)
+			for _, c := range []*servertest.Client{a, b} {
+				if got := servertest.Next[string](t, c, "text"); got != "wörld" {
+					t.Errorf("text %q", got)
+				}
+				var n int
+				var s string
+				if servertest.NextArgs(t, c, "two", &n, &s); n != 1 || s != "x" {
+					t.Errorf("two %d, %q", n, s)
+				}
+				if got := servertest.Next[[]byte](t, c, "binary"); string(got) != "\x00\x01\xff" {
+					t.Errorf("binary %q", got)
+				}
+			}
+			if got := servertest.Next[map[string][]int](t, a, "room"); len(got["a"]) != 1 {
+				t.Errorf("room %v", got)
+			}
+			servertest.Next[int](t, b, "skip")
+			servertest.Next[int](t, a, "end")
+			servertest.Next[int](t, b, "end")
+			servertest.None(t, a, "room", "skip")
+			servertest.None(t, b, "room")
+			say(`{"drop": "` + a.ID() + `"}`)
+			if got := a.Disconnected(); got != "io server disconnect" {
+				t.Errorf("disconnected: %q", got)
+			}
 		})
 	}
 }
