@@ -20,7 +20,8 @@ import (
 // node, and not a Python fleet.
 //
 // Two nodes that share several fleets hear each other on one of them, so that
-// nothing happens twice. For this the fleets have names that all nodes know
+// nothing happens twice; while its bus is away they wait for it, as other nodes
+// of that fleet do. For this the fleets have names that all nodes know
 // them by: back-ends of this module have one, of their family and their key or
 // channel, and [Named] gives another. It must, if two fleets of one family, in
 // different Redis servers, have the same key. Start fails for names that are

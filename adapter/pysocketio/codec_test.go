@@ -22,7 +22,7 @@ func checkMessage(t *testing.T, m *message) {
 			checkPacket(t, p)
 		}
 	}
-	if ref, err := m.callbackRef(); err != nil || ref != "" && !json.Valid([]byte(ref[len(refPrefix):])) {
+	if ref, err := m.request(); err != nil || ref != "" && !json.Valid([]byte(ref[len(refPrefix):])) {
 		t.Fatalf("reference %q, %v", ref, err)
 	}
 	if sel, err := m.selector(); err == nil && m.Room.set && len(sel.Rooms) == 0 {

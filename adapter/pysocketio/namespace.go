@@ -144,7 +144,7 @@ func (n *namespace) receivePython(m *message) error {
 		}
 		return n.receiveEmit(m, "")
 	case m.Method == methodEmit:
-		ref, err := m.callbackRef()
+		ref, err := m.request()
 		if err != nil {
 			return err
 		}
@@ -215,11 +215,11 @@ type callbackRef [3]json.RawMessage
 // refPrefix marks, inside this node, requests of Python nodes.
 const refPrefix = "\x00python:"
 
-// callbackRef returns the id of a request for an event whose sender wants the
+// request returns the id of a request for an event whose sender wants the
 // answers of clients, or "".
-func (m *message) callbackRef() (string, error) {
-	if len(m.Callback) != 3 {
-		return "", nil // as Python does
+func (m *message) request() (string, error) {
+	if len(m.Callback) != 3 || m.HostID == "" {
+		return "", nil // as Python does; and nobody could be answered
 	}
 	text, err := json.Marshal(m.Callback)
 	return refPrefix + string(text), err

@@ -98,7 +98,9 @@ func TestCallbackOfPython(t *testing.T) {
 	})
 	ask := `{"method": "emit", "event": "%s", "data": [1], "room": %[2]s, "callback": [%[2]s, "/", 7], ` + tail
 	p.say(fmt.Sprintf(ask, "q", `"nobody"`))
-	p.say(fmt.Sprintf(ask, "binary", `"room"`)) // the answer cannot be said
+	p.say(`{"method": "emit", "event": "q", "data": [], "callback": ["room", "/", 7]}`) // of nobody
+	p.say(`{"method": "emit", "event": "q", "data": [], "callback": ["room"], ` + tail) // no callback, as in Python
+	p.say(fmt.Sprintf(ask, "binary", `"room"`))                                         // the answer cannot be said
 	for _, room := range []string{`"` + sid + `"`, `["x","room"]`, "null"} {
 		p.say(fmt.Sprintf(ask, "q", room))
 		p.expect(`{"method": "callback", "host_id": "0123456789abcdef0123456789abcdef", "sid": ` + room + `, "namespace": "/", "id": 7, "args": ["pong",2]}`)
