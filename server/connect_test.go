@@ -331,17 +331,3 @@ func TestConnectedClientIsReachable(t *testing.T) {
 		}
 	}
 }
-
-// Though a handler gathers what it emits, the answer to the client's connect is
-// not part of that.
-func TestConnectIsAnsweredWhileConnectionHandlersRun(t *testing.T) {
-	n := start(t)
-	release := make(chan struct{})
-	n.OnConnection(func(s *server.Socket) {
-		<-release
-		must(t, s.Emit("welcome"))
-	})
-	c, _ := join(t, n)
-	close(release)
-	c.want(event("welcome"))
-}

@@ -260,7 +260,6 @@ func (s *Socket) connect() {
 		s.tellDisconnect()
 		return
 	}
-	s.conn.session.FlushNow() // the client need not wait for what the functions below do
 	if p := s.ns.parent; p != nil {
 		p.connected(s)
 	}
