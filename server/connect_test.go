@@ -331,3 +331,13 @@ func TestConnectedClientIsReachable(t *testing.T) {
 		}
 	}
 }
+
+// A handler gathers what it emits, and the answer to the connect with it, but
+// not for ever.
+func TestConnectIsAnsweredWhileAConnectionHandlerBlocks(t *testing.T) {
+	n := start(t)
+	release := make(chan struct{})
+	n.OnConnection(func(*server.Socket) { <-release })
+	join(t, n)
+	close(release)
+}
