@@ -61,6 +61,15 @@ both(checks, "500 broadcasts in order", async (c) => {
   }
 });
 
+both(checks, "server-side emit", async (c) => {
+  for (const x of ["text", { a: [1, null] }]) {
+    c.a1.emit("announce", x);
+    for (const name of ["b1", "b2"]) equal(await c[name].next("announced"), [x], name);
+  }
+  await marked(c.a1, c);
+  c.a1.none("announced");
+});
+
 both(checks, "others", async (c) => {
   c.a1.emit("others", { data: bytes });
   for (const name of ["a2", "b1", "b2"]) equal(await c[name].next("msg"), [0, { data: bytes }], name);

@@ -4,6 +4,7 @@
 export function serve(io, node) {
   for (const name of ["/", "/custom"]) {
     const nsp = io.of(name);
+    nsp.on("announce", (x) => nsp.local.emit("announced", x));
     nsp.on("connection", (socket) => {
       socket.emit("auth", socket.handshake.auth);
       socket.on("message", (...args) => socket.emit("message-back", ...args));
@@ -29,6 +30,7 @@ export function serve(io, node) {
         const sockets = await nsp.in(room).fetchSockets();
         done(sockets.map(({ id, rooms }) => ({ id, rooms: [...rooms] })));
       });
+      socket.on("announce", (x) => nsp.serverSideEmit("announce", x));
       socket.on("kick", (room) => nsp.in(room).disconnectSockets());
     });
   }

@@ -98,5 +98,7 @@ func registerCluster(ns *server.Namespace) {
 		}
 		return err
 	})
+	server.On(ns, "announce", func(_ *server.Socket, x any) error { return ns.ServerSideEmit("announce", x) })
+	server.On(ns.ServerSide(), "announce", func(_ *server.Socket, x any) error { return ns.Local().Emit("announced", x) })
 	server.On(ns, "kick", func(_ *server.Socket, room string) error { return ns.To(room).Disconnect(false) })
 }
