@@ -1,8 +1,5 @@
 // Command jobs is a worker without clients that tells of its progress: to all
-// who watch the job, on whatever node of the cluster they are.
-//
-//	go run ./examples/chat -redis redis://localhost:6379
-//	go run ./examples/jobs -redis redis://localhost:6379
+// sockets in the room "job:42", on whatever node of the cluster they are.
 package main
 
 import (
