@@ -163,6 +163,11 @@ type Stats struct {
 	// could not be understood.
 	Malformed uint64
 
+	// Lost counts messages of other nodes that the bus kept for this one, and
+	// that were gone before it had read them. Only a bus that keeps messages,
+	// such as Redis Streams, counts them.
+	Lost uint64
+
 	// Reconnects counts how often the bus was found again after a loss.
 	Reconnects uint64
 }

@@ -30,8 +30,9 @@ type link struct {
 
 	mu         sync.Mutex
 	state      linkState
-	hears      bool  // the subscriptions of the present connection are confirmed
-	cause      error // why the link is not up
+	hears      bool                // the subscriptions of the present connection are confirmed
+	unread     map[string]struct{} // streams that are to be read, and are not
+	cause      error               // why the link is not up
 	since      time.Time
 	reconnects uint64
 	changed    chan struct{}
@@ -82,7 +83,7 @@ func (l *link) status() error {
 func (l *link) up(backlog int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.hears {
+	if !l.hears || len(l.unread) > 0 {
 		return false
 	}
 	switch l.state {
@@ -146,7 +147,31 @@ func (l *link) end() {
 func (l *link) canHear() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.hears
+	return l.hears && len(l.unread) == 0
+}
+
+// unreadable records that a stream is not being read; cause is nil before the
+// first attempt.
+func (l *link) unreadable(stream string, cause error) {
+	l.mu.Lock()
+	if l.unread == nil {
+		l.unread = make(map[string]struct{})
+	}
+	l.unread[stream] = struct{}{}
+	l.mu.Unlock()
+	if cause != nil {
+		l.down(cause)
+	}
+}
+
+// reading records that a stream is being read.
+func (l *link) reading(stream string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.unread[stream]; ok {
+		delete(l.unread, stream)
+		l.notify()
+	}
 }
 
 func (l *link) reconnectCount() uint64 {

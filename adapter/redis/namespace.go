@@ -58,6 +58,8 @@ func newNamespace(b *Backend, host adapter.Host) *namespace {
 	return n
 }
 
+func (n *namespace) adapter() adapter.Adapter { return n.node }
+
 func (n *namespace) subscriptions() []subscription {
 	return []subscription{
 		{name: n.pattern, pattern: true},
@@ -87,7 +89,7 @@ func (n *namespace) Publish(m *cluster.Message) error {
 	if err != nil || payload == nil {
 		return err
 	}
-	return n.backend.publisher.publish(outgoing{channel, payload, n.request})
+	return n.backend.publisher.publish(outgoing{channel: channel, payload: payload, request: n.request})
 }
 
 // encode returns a nil payload for what has no place in the protocol.
@@ -302,7 +304,7 @@ func (n *namespace) receiveLegacy(r *request) error {
 	}
 	answer := append(appendAnswerHead([]byte{'{'}, r.requestID), '}')
 	channel := n.answerChannel(&cluster.Message{To: r.uid})
-	err := n.backend.publisher.publish(outgoing{channel, answer, n.request})
+	err := n.backend.publisher.publish(outgoing{channel: channel, payload: answer, request: n.request})
 	if errors.Is(err, adapter.ErrClosed) {
 		return nil
 	}

@@ -45,6 +45,7 @@ type config struct {
 	backlogMessages  int
 	backlogBytes     int
 	specificResponse bool
+	streams          *streamConfig // nil in the other families
 }
 
 func newConfig(opts []Option) config {
@@ -63,6 +64,10 @@ func (c *config) validate() error {
 		return fmt.Errorf("%w: WithBacklog: %d messages", ErrConfig, c.backlogMessages)
 	case c.backlogBytes < 1:
 		return fmt.Errorf("%w: WithBacklog: %d bytes", ErrConfig, c.backlogBytes)
+	case c.streams != nil && c.specificResponse:
+		return fmt.Errorf("%w: WithSpecificResponseChannel: not with WithStreams, which answers so always", ErrConfig)
+	case c.streams != nil:
+		return c.streams.validate()
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -50,15 +51,21 @@ type publisher struct {
 
 	published, dropped atomic.Uint64
 
+	// maxLen is how many entries a stream keeps; 0 in the other families.
+	maxLen int
+
 	// What follows belongs to run.
-	batch   []outgoing
-	heard   map[string]int64 // subscribers of the request channels as last seen
-	unheard int              // heartbeats in a row that missed an own subscription
-	refused bool             // Redis refused the last publication
+	batch   []outgoing        // what is being sent, and what is to be sent again
+	lastIDs map[string]string // of the last own entry, by stream
+	refusal error             // why Redis does not take entries now
+	pause   backoff           // between attempts meanwhile
+	heard   map[string]int64  // subscribers of the request channels as last seen
+	unheard int               // heartbeats in a row that missed an own subscription
+	refused bool              // Redis refused the last publication
 }
 
 func newPublisher(client goredis.UniversalClient, l *link, sub *subscriber, c config) *publisher {
-	return &publisher{
+	p := &publisher{
 		client: client,
 		queue:  newQueue(c.backlogMessages, c.backlogBytes),
 		link:   l,
@@ -69,6 +76,10 @@ func newPublisher(client goredis.UniversalClient, l *link, sub *subscriber, c co
 		done:   make(chan struct{}),
 		heard:  make(map[string]int64),
 	}
+	if c.streams != nil {
+		p.maxLen, p.lastIDs = c.streams.maxLen, make(map[string]string)
+	}
+	return p
 }
 
 // finish makes run send what is queued, if the link is up, and end.
@@ -88,7 +99,7 @@ func (p *publisher) publish(m outgoing) error {
 // queued.
 func (p *publisher) run(ctx context.Context) {
 	defer close(p.done)
-	defer func() { p.dropped.Add(uint64(p.queue.len())) }()
+	defer func() { p.dropped.Add(uint64(p.queue.len() + len(p.batch))) }()
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
@@ -99,8 +110,15 @@ func (p *publisher) run(ctx context.Context) {
 			}
 			continue
 		}
+		var again <-chan time.Time
+		ready := p.queue.ready
+		if p.refusal != nil {
+			again, ready = time.After(p.pause.next()), nil
+		}
 		select {
-		case <-p.queue.ready:
+		case <-ready:
+			p.drain(ctx)
+		case <-again:
 			p.drain(ctx)
 		case <-ticker.C:
 			p.beat(ctx)
@@ -170,8 +188,8 @@ func (p *publisher) wake() {
 // settle waits until the other nodes that were there before an outage hear
 // again, or for settleTime: what is published earlier they would miss.
 func (p *publisher) settle(ctx context.Context) {
-	if len(p.heard) == 0 {
-		return
+	if len(p.heard) == 0 || p.maxLen > 0 {
+		return // a stream is read from where it was
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
@@ -236,26 +254,29 @@ func (p *publisher) observe(ctx context.Context) {
 // drain publishes what is queued until nothing is left or the link breaks.
 func (p *publisher) drain(ctx context.Context) {
 	for p.link.isUp() && ctx.Err() == nil {
-		node, err := p.node(ctx)
-		if err != nil {
+		if err := p.recall(ctx); err != nil {
 			p.link.down(err)
 			return
 		}
-		p.batch = p.queue.take(p.batch[:0], batchMessages, batchBytes)
-		if len(p.batch) == 0 {
+		if p.batch = p.queue.take(p.batch, batchMessages, batchBytes); len(p.batch) == 0 {
 			return
 		}
-		p.send(ctx, node)
-		clear(p.batch)
+		if !p.send(ctx) {
+			return
+		}
 	}
 }
 
-// node returns the client of the one server that everything is sent to.
-func (p *publisher) node(ctx context.Context) (goredis.Cmdable, error) {
-	if cluster, ok := p.client.(*goredis.ClusterClient); ok {
-		return cluster.MasterForKey(ctx, p.anchor)
+// node returns the client of the one server that a message is sent to.
+func (p *publisher) node(ctx context.Context, m *outgoing) (goredis.Cmdable, error) {
+	cluster, ok := p.client.(*goredis.ClusterClient)
+	switch {
+	case !ok:
+		return p.client, nil
+	case m != nil && (m.entry != nil || m.session != nil):
+		return cluster.MasterForKey(ctx, m.channel)
 	}
-	return p.client, nil
+	return cluster.MasterForKey(ctx, p.anchor)
 }
 
 // publishCmd is a PUBLISH that the client must not repeat on its own: what was
@@ -268,50 +289,116 @@ func (publishCmd) NoRetry() bool { return true }
 // such a command without an error in some cases.
 const noReply = -1
 
-// send publishes the batch in one pipeline.
-func (p *publisher) send(ctx context.Context, node goredis.Cmdable) {
+// send publishes the batch, in one pipeline for each row of messages to one
+// server. It leaves in the batch what is to be sent again, and reports false if
+// that is to wait.
+func (p *publisher) send(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, execTimeout)
 	defer cancel()
+	outcomes := make([]outcome, len(p.batch))
+	var failure error
+	for begin := 0; begin < len(p.batch); {
+		end := begin + 1
+		node, err := p.node(ctx, &p.batch[begin])
+		for ; err == nil && end < len(p.batch); end++ {
+			if other, err := p.node(ctx, &p.batch[end]); err != nil || other != node {
+				break
+			}
+		}
+		if err == nil && failure == nil {
+			err = p.exec(ctx, node, p.batch[begin:end], outcomes[begin:end])
+		} else {
+			for i := begin; i < end; i++ {
+				outcomes[i] = refused // it was not sent
+			}
+		}
+		failure = cmp.Or(failure, err)
+		begin = end
+	}
+	return p.settleBatch(ctx, outcomes, failure)
+}
+
+// exec publishes messages in one pipeline to one server. Its error is the first
+// one that is not an answer of Redis to one message alone.
+func (p *publisher) exec(ctx context.Context, node goredis.Cmdable, batch []outgoing, outcomes []outcome) error {
 	pipe := node.Pipeline()
-	cmds := make([]publishCmd, len(p.batch))
-	for i, m := range p.batch {
-		cmds[i] = publishCmd{goredis.NewIntCmd(ctx, "publish", m.channel, m.payload)}
-		cmds[i].SetVal(noReply)
+	cmds := make([]goredis.Cmder, len(batch))
+	for i := range batch {
+		cmds[i] = p.command(ctx, &batch[i])
 		_ = pipe.Process(ctx, cmds[i]) // queues; errors come from Exec
 	}
 	_, err := pipe.Exec(ctx)
-	accepted := uint64(0)
 	for i, cmd := range cmds {
-		if cmd.Err() != nil || cmd.Val() == noReply {
+		outcomes[i] = outcomeOf(cmd)
+		if outcomes[i] != accepted {
 			continue
 		}
-		accepted++
-		// Every node hears every channel of a namespace, but for answers to
-		// one, so that the reply is news of nodes that have come.
-		if request := p.batch[i].request; cmd.Val() > p.heard[request] {
-			p.heard[request] = cmd.Val()
+		switch cmd := cmd.(type) {
+		case publishCmd:
+			// Every node hears every channel of a namespace, but for answers
+			// to one, so that the reply is news of nodes that have come.
+			if request := batch[i].request; cmd.Val() > p.heard[request] {
+				p.heard[request] = cmd.Val()
+			}
+		case addCmd:
+			if id, ok := cmd.Val().(string); ok && batch[i].entry != nil {
+				p.lastIDs[batch[i].channel] = id
+			}
 		}
 	}
-	p.published.Add(accepted)
-	p.dropped.Add(uint64(len(cmds)) - accepted)
+	return err
+}
+
+// settleBatch counts what became of the batch, and keeps what is to be sent
+// again. It reports false if that is to wait.
+func (p *publisher) settleBatch(ctx context.Context, outcomes []outcome, err error) bool {
+	again := p.keep(p.batch, outcomes)
+	published := uint64(0)
+	for _, o := range outcomes {
+		if o == accepted {
+			published++
+		}
+	}
+	p.published.Add(published)
+	p.dropped.Add(uint64(len(p.batch)-len(again)) - published)
+	clear(p.batch)
+	p.batch = append(p.batch[:0], again...)
 	switch {
 	case err == nil:
 		p.refused = false
-	case goredis.HasErrorPrefix(err, "NOPERM"):
+	case goredis.HasErrorPrefix(err, "NOPERM") || p.maxLen > 0 && isAnswer(err) && !passes(err):
 		// A PING would succeed, so this is no state of the link.
 		if !p.refused {
 			p.log.Warn("redis: publishing refused", "error", err)
 		}
 		p.refused = true
+	case len(again) > 0 && passes(err):
+		// Nor is this: a server that is full or changes its role.
+		if p.refusal == nil {
+			p.log.Warn("redis: entries refused, trying on", "error", err)
+		}
+		p.refusal = err
+		if cluster, ok := p.client.(*goredis.ClusterClient); ok {
+			cluster.ReloadState(ctx) // the stream may have moved
+		}
+		return false
 	default:
 		p.link.down(err)
+		return false
 	}
+	if p.refusal != nil && published > 0 {
+		p.refusal = nil
+		p.pause.reset()
+		p.log.Info("redis: entries taken again")
+		p.wake()
+	}
+	return true
 }
 
 func (p *publisher) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, execTimeout)
 	defer cancel()
-	node, err := p.node(ctx)
+	node, err := p.node(ctx, nil)
 	if err != nil {
 		return err
 	}

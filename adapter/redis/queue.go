@@ -9,11 +9,16 @@ import (
 
 // outgoing is a message on its way to Redis. It owns its payload.
 type outgoing struct {
-	channel string
+	channel string // or stream, or key
 	payload []byte
 
 	// request is the request channel of the namespace.
 	request string
+
+	// entry is set for what goes into a stream, session for what is kept
+	// under a key.
+	entry   *streamEntry
+	session *session
 }
 
 func (m outgoing) size() int { return len(m.channel) + len(m.payload) }

@@ -13,6 +13,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/cluster"
 )
 
 // errNotStarted is the error of calls before Start.
@@ -37,15 +38,16 @@ type Backend struct {
 	link      *link
 	publisher *publisher
 	sub       *subscriber
+	streams   *streams // nil in the other families
 	cancel    context.CancelFunc
 
-	received, malformed atomic.Uint64
-	complained          atomic.Int64 // when a malformed message was last logged, in Unix nanoseconds
+	received, malformed, lost atomic.Uint64
+	complained                atomic.Int64 // when a malformed message was last logged, in Unix nanoseconds
 
 	mu         sync.Mutex // not held while anything else is called
 	started    bool
 	closed     bool
-	namespaces map[string]*namespace // by channel and pattern
+	namespaces map[string]bus // by channel and pattern
 }
 
 // New returns a back-end that connects to the Redis of a URL in the form of
@@ -99,11 +101,15 @@ func (b *Backend) Start(node adapter.Node) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	b.log, b.client, b.cancel = node.Logger(), client, cancel
-	b.namespaces = make(map[string]*namespace)
+	b.namespaces = make(map[string]bus)
 	b.link = newLink(b.log)
 	b.sub = newSubscriber(client, b.link, b.receive)
 	b.publisher = newPublisher(client, b.link, b.sub, b.config)
 	b.started = true
+	if b.config.streams != nil {
+		b.streams = newStreams(b)
+		b.streams.start(ctx)
+	}
 	go b.sub.run(ctx)
 	go b.publisher.run(ctx)
 	return nil
@@ -115,13 +121,36 @@ func (b *Backend) Open(host adapter.Host) (adapter.Adapter, error) {
 	if err := b.usable(); err != nil {
 		return nil, err
 	}
-	n := newNamespace(b, host)
+	n := b.newBus(host)
 	subs := n.subscriptions()
-	if err := b.register(n, subs); err != nil {
+	if err := b.register(n, host.Namespace(), subs); err != nil {
 		return nil, err
 	}
 	b.sub.add(subs...)
-	return n.node, nil
+	return n.adapter(), nil
+}
+
+// newBus is where the families part.
+func (b *Backend) newBus(host adapter.Host) bus {
+	if b.streams != nil {
+		return newStreamNamespace(b, host)
+	}
+	return newNamespace(b, host)
+}
+
+// bus is what the back-end knows of a namespace, whatever its family.
+type bus interface {
+	cluster.Bus
+
+	// subscriptions are always the same. The first one stands for the
+	// namespace.
+	subscriptions() []subscription
+
+	// receive handles a message of one of the subscriptions. An error says
+	// that it was not understood.
+	receive(*goredis.Message) error
+
+	adapter() adapter.Adapter
 }
 
 func (b *Backend) usable() error {
@@ -136,14 +165,14 @@ func (b *Backend) usable() error {
 	return nil
 }
 
-func (b *Backend) register(n *namespace, subs []subscription) error {
+func (b *Backend) register(n bus, name string, subs []subscription) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return adapter.ErrClosed
 	}
-	if _, ok := b.namespaces[n.pattern]; ok {
-		return fmt.Errorf("redis: namespace %q is open already", n.name)
+	if _, ok := b.namespaces[subs[0].name]; ok {
+		return fmt.Errorf("redis: namespace %q is open already", name)
 	}
 	for _, s := range subs {
 		b.namespaces[s.name] = n
@@ -152,13 +181,13 @@ func (b *Backend) register(n *namespace, subs []subscription) error {
 }
 
 // forget ends the subscriptions of a namespace.
-func (b *Backend) forget(n *namespace) {
+func (b *Backend) forget(n bus) {
+	subs := n.subscriptions()
 	b.mu.Lock()
-	if b.namespaces[n.pattern] != n {
+	if b.namespaces[subs[0].name] != n {
 		b.mu.Unlock()
 		return
 	}
-	subs := n.subscriptions()
 	for _, s := range subs {
 		delete(b.namespaces, s.name)
 	}
@@ -255,6 +284,7 @@ func (b *Backend) Stats() adapter.Stats {
 		Received:   b.received.Load(),
 		Dropped:    b.publisher.dropped.Load(),
 		Malformed:  b.malformed.Load(),
+		Lost:       b.lost.Load(),
 		Reconnects: b.link.reconnectCount(),
 	}
 }
@@ -270,17 +300,17 @@ func (b *Backend) Close(ctx context.Context) error {
 		return nil
 	}
 	b.closed = true
-	var open []*namespace
+	var open []adapter.Adapter
 	for name, n := range b.namespaces {
-		if name == n.pattern {
-			open = append(open, n)
+		if name == n.subscriptions()[0].name {
+			open = append(open, n.adapter())
 		}
 	}
 	b.mu.Unlock()
 
 	var errs []error
 	for _, n := range open {
-		errs = append(errs, n.node.Close())
+		errs = append(errs, n.Close())
 	}
 	b.publisher.finish()
 	select {
@@ -295,6 +325,9 @@ func (b *Backend) Close(ctx context.Context) error {
 	}
 	<-b.publisher.done
 	<-b.sub.done
+	if b.streams != nil {
+		b.streams.wait()
+	}
 	b.link.end()
 	return errors.Join(errs...)
 }

@@ -30,3 +30,20 @@ func TestSuite(t *testing.T) {
 		})
 	}
 }
+
+func TestSuiteStreams(t *testing.T) {
+	r := runProcess(t)
+	var clusters atomic.Int64
+	for name, more := range map[string][]redis.StreamOption{
+		"one stream":   nil,
+		"four streams": {redis.StreamCount(4), redis.StreamReadCount(7)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			adaptertest.Run(t, func(*testing.T) func() adapter.Backend {
+				key := fmt.Sprintf("streams[%d]", clusters.Add(1))
+				streams := redis.WithStreams(append([]redis.StreamOption{redis.StreamName(key)}, more...)...)
+				return func() adapter.Backend { return redis.New(r.url(), redis.WithKey(key), streams) }
+			}, adaptertest.Abilities{})
+		})
+	}
+}

@@ -1,0 +1,324 @@
+package redis
+
+import (
+	"encoding/base64"
+	"strconv"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/cluster"
+	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+)
+
+// clusterType numbers the messages of Node's ClusterAdapter, which are others
+// than those of the classic adapter.
+type clusterType int
+
+const (
+	clusterBroadcast         clusterType = 3
+	clusterAddSockets        clusterType = 4
+	clusterDelSockets        clusterType = 5
+	clusterDisconnectSockets clusterType = 6
+	clusterFetchSockets      clusterType = 7
+	clusterFetchAnswer       clusterType = 8
+	clusterServerSideEmit    clusterType = 9
+	clusterServerSideAnswer  clusterType = 10
+	clusterBroadcastCount    clusterType = 11
+	clusterBroadcastAnswer   clusterType = 12
+	clusterMissing           clusterType = -1
+	clusterNone              clusterType = 0 // has no place in the protocol
+)
+
+// clusterTypeOf returns the number of a message. All rooms are found by
+// fetching all sockets: the protocol has no question for them.
+func clusterTypeOf(t cluster.Type) clusterType {
+	switch t {
+	case cluster.Broadcast:
+		return clusterBroadcast
+	case cluster.AddSockets:
+		return clusterAddSockets
+	case cluster.DelSockets:
+		return clusterDelSockets
+	case cluster.DisconnectSockets:
+		return clusterDisconnectSockets
+	case cluster.FetchSockets, cluster.ListRooms:
+		return clusterFetchSockets
+	case cluster.FetchAnswer:
+		return clusterFetchAnswer
+	case cluster.ServerSideEmit:
+		return clusterServerSideEmit
+	case cluster.ServerSideEmitAnswer:
+		return clusterServerSideAnswer
+	case cluster.BroadcastCount:
+		return clusterBroadcastCount
+	case cluster.BroadcastAnswer:
+		return clusterBroadcastAnswer
+	default:
+		return clusterNone
+	}
+}
+
+// appendEntryData appends the data of a message that goes into a stream: JSON,
+// or base64 of msgpack if there is something binary in it.
+func appendEntryData(dst []byte, m *cluster.Message) ([]byte, error) {
+	if m.Packet != nil && len(m.Packet.Attachments) > 0 {
+		raw, err := appendClusterData(nil, m)
+		if err != nil {
+			return nil, err
+		}
+		return base64.StdEncoding.AppendEncode(dst, raw), nil
+	}
+	switch m.Type {
+	case cluster.Broadcast:
+		dst = append(append(dst, `{"packet":{"type":2,"data":`...), m.Packet.Args...)
+		dst = appendClusterOptsJSON(append(dst, "},"...), m)
+	case cluster.AddSockets, cluster.DelSockets:
+		dst = appendClusterOptsJSON(append(dst, '{'), m)
+		dst = appendStringsJSON(append(dst, `,"rooms":`...), m.Rooms)
+	case cluster.DisconnectSockets:
+		dst = appendClusterOptsJSON(append(dst, '{'), m)
+		dst = strconv.AppendBool(append(dst, `,"close":`...), m.CloseConn)
+	case cluster.ServerSideEmit:
+		dst = append(append(dst, `{"packet":`...), m.Packet.Args...)
+	}
+	return append(dst, '}'), nil
+}
+
+func appendClusterOptsJSON(dst []byte, m *cluster.Message) []byte {
+	dst = appendStringsJSON(append(dst, `"opts":{"rooms":`...), m.Selector.Rooms)
+	dst = appendStringsJSON(append(dst, `,"except":`...), m.Selector.Except)
+	dst = append(dst, `,"flags":{`...)
+	if m.Flags.Volatile {
+		dst = append(dst, `"volatile":true`...)
+	}
+	if m.Flags.NoCompress {
+		if m.Flags.Volatile {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `"compress":false`...)
+	}
+	return append(dst, "}}"...)
+}
+
+// appendEnvelope appends a message that goes by Pub/Sub: always msgpack.
+func appendEnvelope(dst []byte, uid, nsp string, m *cluster.Message) ([]byte, error) {
+	dst = msgp.AppendMapHeader(dst, 4)
+	dst = msgp.AppendInt(msgp.AppendString(dst, "type"), int(clusterTypeOf(m.Type)))
+	dst, err := appendClusterData(msgp.AppendString(dst, "data"), m)
+	if err != nil {
+		return nil, err
+	}
+	dst = appendPair(dst, "uid", uid)
+	return appendPair(dst, "nsp", nsp), nil
+}
+
+// appendClusterData appends the data of a message as a map.
+func appendClusterData(dst []byte, m *cluster.Message) ([]byte, error) {
+	switch m.Type {
+	case cluster.Broadcast:
+		dst = appendDataHead(dst, 2, m.RequestID)
+		dst = msgp.AppendMapHeader(msgp.AppendString(dst, "packet"), 2)
+		dst = msgp.AppendInt(msgp.AppendString(dst, "type"), packetEvent)
+		dst, err := msgpack.AppendPacketData(msgp.AppendString(dst, "data"), m.Packet)
+		if err != nil {
+			return nil, err
+		}
+		return appendOpts(msgp.AppendString(dst, "opts"), m), nil
+	case cluster.FetchSockets, cluster.ListRooms:
+		dst = appendDataHead(dst, 1, m.RequestID)
+		return appendOpts(msgp.AppendString(dst, "opts"), m), nil
+	case cluster.ServerSideEmit:
+		dst = appendDataHead(dst, 1, m.RequestID)
+		return msgpack.AppendPacketData(msgp.AppendString(dst, "packet"), m.Packet)
+	case cluster.BroadcastCount:
+		dst = appendDataHead(dst, 1, m.RequestID)
+		return msgp.AppendInt(msgp.AppendString(dst, "clientCount"), m.Count), nil
+	case cluster.FetchAnswer:
+		dst = appendDataHead(dst, 1, m.RequestID)
+		return appendSocketsMsgpack(msgp.AppendString(dst, "sockets"), m.Sockets)
+	default: // the acknowledgement of a client, or the answer of a node
+		return appendAckData(dst, m)
+	}
+}
+
+// appendDataHead begins a map of n pairs, and one more for a request id.
+func appendDataHead(dst []byte, n uint32, requestID string) []byte {
+	if requestID == "" {
+		return msgp.AppendMapHeader(dst, n)
+	}
+	return appendPair(msgp.AppendMapHeader(dst, n+1), "requestId", requestID)
+}
+
+// appendAckData appends an answer, whose arguments shrink to the first: the
+// protocol has room for one value. One that is not there is left out.
+func appendAckData(dst []byte, m *cluster.Message) ([]byte, error) {
+	if m.Packet != nil {
+		if _, ok := msgpack.FirstJSON(m.Packet.Args); ok {
+			dst = appendDataHead(dst, 1, m.RequestID)
+			dst, _, err := msgpack.AppendFirst(msgp.AppendString(dst, "packet"), m.Packet)
+			return dst, err
+		}
+	}
+	return appendDataHead(dst, 0, m.RequestID), nil
+}
+
+func appendSocketsMsgpack(dst []byte, sockets []adapter.SocketInfo) ([]byte, error) {
+	dst = msgp.AppendArrayHeader(dst, uint32(len(sockets)))
+	for _, s := range sockets {
+		var err error
+		dst = appendPair(msgp.AppendMapHeader(dst, 4), "id", s.ID)
+		if dst, err = appendRawMsgpack(msgp.AppendString(dst, "handshake"), s.Handshake); err != nil {
+			return nil, err
+		}
+		dst = appendStrings(msgp.AppendString(dst, "rooms"), s.Rooms)
+		if dst, err = appendRawMsgpack(msgp.AppendString(dst, "data"), s.Data); err != nil {
+			return nil, err
+		}
+	}
+	return dst, nil
+}
+
+// appendRawMsgpack appends a JSON value, or an empty map: readers look into it.
+func appendRawMsgpack(dst, text []byte) ([]byte, error) {
+	list := make([]byte, 0, len(text)+2)
+	list = append(append(append(list, '['), text...), ']')
+	dst, ok, err := msgpack.AppendFirst(dst, &adapter.Packet{Args: list})
+	if err == nil && !ok {
+		dst = msgp.AppendMapHeader(dst, 0)
+	}
+	return dst, err
+}
+
+// clusterMessage is a message whose data has been taken apart as far as
+// readRequest does.
+type clusterMessage struct {
+	uid, nsp string
+	kind     clusterType
+	data     *request // empty if there was none
+	binary   bool     // the data is msgpack
+}
+
+// readEnvelope reads a message that came by Pub/Sub.
+func readEnvelope(b []byte) (*clusterMessage, error) {
+	m := &clusterMessage{kind: clusterMissing}
+	var data []byte
+	rest, err := readMap(b, func(key, b []byte) (rest []byte, err error) {
+		switch string(key) {
+		case "uid":
+			m.uid, rest, err = readText(b)
+		case "nsp":
+			m.nsp, rest, err = readText(b)
+		case "type":
+			var n int
+			n, rest, err = readInt(b)
+			m.kind = clusterType(n)
+		case "data":
+			if rest, err = msgpack.Skip(b); err == nil {
+				data = b[:len(b)-len(rest)]
+			}
+		default:
+			rest, err = msgpack.Skip(b)
+		}
+		return rest, err
+	})
+	if err != nil || len(rest) > 0 {
+		return nil, errFormat
+	}
+	return m, m.setData(data)
+}
+
+// readEntryData reads the data of an entry of a stream.
+func (m *clusterMessage) readEntryData(text string) error {
+	if text == "" || text[0] == '{' {
+		return m.setData([]byte(text))
+	}
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return errFormat
+	}
+	return m.setData(raw)
+}
+
+func (m *clusterMessage) setData(raw []byte) error {
+	if len(raw) == 0 || len(raw) == 1 && raw[0] == 0xc0 {
+		m.data = &request{}
+		return nil
+	}
+	m.binary = raw[0] != '{'
+	data, err := readRequest(raw)
+	m.data = data
+	return err
+}
+
+// message returns what the adapter understands: nil if there is nothing to do.
+func (m *clusterMessage) message() (out *cluster.Message, err error) {
+	d := m.data
+	out = &cluster.Message{Sender: m.uid, RequestID: d.requestID, Rooms: d.rooms, CloseConn: d.closeConn, Count: d.count}
+	if d.opts != nil {
+		out.Selector, out.Flags, out.Timeout = d.opts.selector, d.opts.flags, d.opts.timeout
+	}
+	switch m.kind {
+	case clusterBroadcast:
+		out.Type = cluster.Broadcast
+		out.Packet, err = m.broadcastPacket()
+	case clusterAddSockets:
+		out.Type = cluster.AddSockets
+	case clusterDelSockets:
+		out.Type = cluster.DelSockets
+	case clusterDisconnectSockets:
+		out.Type = cluster.DisconnectSockets
+	case clusterFetchSockets:
+		out.Type = cluster.FetchSockets
+	case clusterFetchAnswer:
+		out.Type = cluster.FetchAnswer
+		out.Sockets, err = readSockets(d.sockets)
+	case clusterServerSideEmit:
+		out.Type = cluster.ServerSideEmit
+		out.Packet, err = d.packet.list()
+	case clusterServerSideAnswer:
+		out.Type = cluster.ServerSideEmitAnswer
+		out.Packet, err = d.packet.single()
+	case clusterBroadcastCount:
+		out.Type = cluster.BroadcastCount
+	case clusterBroadcastAnswer:
+		out.Type = cluster.BroadcastAnswer
+		out.Packet, err = d.packet.single()
+	default:
+		// Heartbeats of older versions, and what newer ones may add.
+		return nil, nil
+	}
+	if err == nil && d.opts == nil && m.kind >= clusterBroadcast && m.kind <= clusterFetchSockets {
+		err = errFormat
+	}
+	return out, err
+}
+
+func (m *clusterMessage) broadcastPacket() (*adapter.Packet, error) {
+	if m.data.packet.raw == nil {
+		return nil, errFormat
+	}
+	fields, err := m.data.packet.packetFields()
+	if err != nil {
+		return nil, err
+	}
+	return argument{fields.data, m.binary}.list()
+}
+
+// appendOffset returns the packet with one more argument.
+func appendOffset(p *adapter.Packet, id string) *adapter.Packet {
+	end := len(p.Args) - 1
+	for end > 0 && p.Args[end] != ']' {
+		end-- // white space
+	}
+	if end <= 0 {
+		return p
+	}
+	args := make([]byte, 0, len(p.Args)+len(id)+3)
+	args = append(args, p.Args[:end]...)
+	if _, ok := msgpack.FirstJSON(p.Args); ok {
+		args = append(args, ',')
+	}
+	args = append(append(append(args, '"'), id...), `"]`...)
+	return &adapter.Packet{Args: args, Attachments: p.Attachments}
+}

@@ -1,0 +1,307 @@
+package redis
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/roomspan/roomspan/adapter"
+)
+
+// offsetWait is for how long the clients of this node may wait for an event,
+// in order to receive it with its offset.
+const offsetWait = 500 * time.Millisecond
+
+// line keeps what the clients of this node are to receive in order, as long as
+// something in it waits for the place that it gets in the stream. It is empty
+// most of the time, and always if there is no recovery.
+//
+// What waits is delivered by the reader of the stream, in the order of the
+// stream, with its offset. So whoever has received an event has received all
+// before it in the stream, and its offset says where to go on. What has waited
+// in vain is delivered without offset.
+//
+// No lock is held while an item is executed, for that may come back here.
+type line struct {
+	// deliver sends an event to the selected sockets of this node.
+	deliver func(p *adapter.Packet, sel adapter.Selector, flags adapter.Flags)
+
+	max int // how many items may be there before nothing waits any more
+
+	mu     sync.Mutex
+	items  []*lineItem
+	closed bool
+	busy   bool        // somebody executes items
+	idle   *sync.Cond  // on mu: nobody does any more
+	timer  *time.Timer // runs for the oldest item that waits; nil before the first
+
+	// seen is the number of the last own entry that was found in the stream.
+	seen uint64
+
+	// blankFirst and blankLast are the first and the last own event that was
+	// delivered without offset and is not known to be in the stream, nor to be
+	// lost; 0 if there is none.
+	blankFirst, blankLast uint64
+
+	// floor is the offset that a client of this node must have reached: below
+	// it something was delivered without offset.
+	floor streamID
+}
+
+// lineItem is a delivery, or anything else that keeps its place.
+type lineItem struct {
+	seq    uint64 // of the entry that it waits for; 0 if it does not wait
+	until  time.Time
+	packet *adapter.Packet
+	sel    adapter.Selector
+	flags  adapter.Flags
+	do     func() // instead of a delivery
+
+	running bool
+}
+
+func newLine(limit int, deliver func(*adapter.Packet, adapter.Selector, adapter.Flags)) *line {
+	l := &line{max: limit, deliver: deliver}
+	l.idle = sync.NewCond(&l.mu)
+	return l
+}
+
+// wait appends a delivery that waits for an entry. push queues the entry and
+// returns its number, and whether it may come soon; it is called with mu held.
+func (l *line) wait(item *lineItem, push func() (seq uint64, soon bool, err error)) error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return adapter.ErrClosed
+	}
+	seq, soon, err := push()
+	if err == nil && soon && len(l.items) < l.max {
+		item.seq, item.until = seq, time.Now().Add(offsetWait)
+		if l.items = append(l.items, item); len(l.items) == 1 {
+			l.arm()
+		}
+		l.mu.Unlock()
+		return nil
+	}
+	if err == nil {
+		l.blank(seq)
+	}
+	l.giveUp()
+	l.items = append(l.items, item)
+	l.mu.Unlock()
+	l.drain()
+	return err
+}
+
+// follow executes what does not wait, after everything that came before it:
+// at once if nothing waits.
+func (l *line) follow(item *lineItem) error {
+	l.mu.Lock()
+	switch {
+	case l.closed:
+		l.mu.Unlock()
+		return adapter.ErrClosed
+	case len(l.items) == 0:
+		l.mu.Unlock()
+		l.execute(item, "")
+		return nil
+	}
+	full := len(l.items) >= l.max
+	if full {
+		l.giveUp()
+	}
+	l.items = append(l.items, item)
+	l.mu.Unlock()
+	if full {
+		l.drain()
+	}
+	return nil
+}
+
+func (l *line) execute(item *lineItem, offset string) {
+	switch {
+	case item.do != nil:
+		item.do()
+	case offset != "":
+		l.deliver(appendOffset(item.packet, offset), item.sel, item.flags)
+	default:
+		l.deliver(item.packet, item.sel, item.flags)
+	}
+}
+
+// arm starts the timer for the oldest item, if it waits. mu is held.
+func (l *line) arm() {
+	if l.closed || len(l.items) == 0 || l.items[0].seq == 0 {
+		return
+	}
+	d := time.Until(l.items[0].until)
+	if l.timer == nil {
+		l.timer = time.AfterFunc(d, l.expire)
+		return
+	}
+	l.timer.Reset(d)
+}
+
+// expire gives up what has waited for too long. What came later than that is
+// given up too: Redis is slow or away.
+func (l *line) expire() {
+	l.mu.Lock()
+	late := len(l.items) > 0 && l.items[0].seq != 0 && !time.Now().Before(l.items[0].until)
+	if !late {
+		l.arm()
+		l.mu.Unlock()
+		return
+	}
+	l.giveUp()
+	l.mu.Unlock()
+	l.drain()
+}
+
+// flush gives up waiting, because nothing comes any more.
+func (l *line) flush() {
+	l.mu.Lock()
+	l.giveUp()
+	l.mu.Unlock()
+	l.drain()
+}
+
+// giveUp lets nothing wait any more. mu is held; drain is to follow.
+func (l *line) giveUp() {
+	for _, item := range l.items {
+		if item.seq != 0 {
+			l.blank(item.seq)
+			item.seq = 0
+		}
+	}
+}
+
+// blank notes an event that is delivered without its offset. mu is held.
+func (l *line) blank(seq uint64) {
+	if l.blankFirst == 0 {
+		l.blankFirst = seq
+	}
+	l.blankLast = seq
+}
+
+// drain executes what does not wait, unless somebody else is about to.
+func (l *line) drain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.busy {
+		l.busy = true
+		l.drainLocked()
+		l.rest()
+	}
+}
+
+// rest ends being busy. mu is held.
+func (l *line) rest() {
+	l.busy = false
+	l.arm()
+	l.idle.Broadcast()
+}
+
+// drainLocked is drain with mu held, by whoever is busy.
+func (l *line) drainLocked() {
+	for len(l.items) > 0 && l.items[0].seq == 0 {
+		l.first("")
+	}
+}
+
+// first executes the first item. It stays in the line until it has been
+// executed, so that nothing overtakes it. mu is held, but not meanwhile.
+func (l *line) first(offset string) {
+	item := l.items[0]
+	item.seq, item.running = 0, true
+	l.mu.Unlock()
+	l.execute(item, offset)
+	l.mu.Lock()
+	l.items[0] = nil
+	if l.items = l.items[1:]; len(l.items) == 0 {
+		l.items = nil
+	}
+}
+
+// found is called by the reader for every own entry of the stream, in order.
+// It returns when what waited for it has been executed. It reports false for
+// an entry that was found before.
+//
+// Own entries are in the order of their numbers, and their deliveries are too:
+// what waits for an earlier one waits in vain.
+func (l *line) found(seq uint64, id streamID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.busy {
+		l.idle.Wait()
+	}
+	if seq <= l.seen {
+		return false
+	}
+	l.seen = seq
+	for _, item := range l.items {
+		if item.seq != 0 && item.seq < seq {
+			l.blank(item.seq)
+			item.seq = 0
+		}
+	}
+	if l.blankFirst != 0 && l.blankFirst <= seq {
+		l.floor, l.blankFirst = id, seq+1
+		if l.blankLast <= seq {
+			l.blankFirst, l.blankLast = 0, 0
+		}
+	}
+	if len(l.items) == 0 {
+		return true
+	}
+	l.busy = true
+	l.drainLocked()
+	if len(l.items) > 0 && l.items[0].seq == seq {
+		l.first(id.String())
+		l.drainLocked()
+	}
+	l.rest()
+	return true
+}
+
+// state returns the floor of offsets, and whether something was delivered
+// without offset of which it is not known where in the stream it is.
+func (l *line) state() (floor streamID, unsure bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.floor, l.blankFirst != 0
+}
+
+// leave delivers what waits to a socket that leaves the index, because the
+// program may have sent it a last word, and calls remove, which takes it out.
+func (l *line) leave(s adapter.Socket, deliver func(*lineItem), remove func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.items) > 0 {
+		rooms := s.Membership().Rooms()
+		for _, item := range l.items {
+			if item.do == nil && !item.running && matches(item.sel, rooms) {
+				deliver(item)
+			}
+		}
+	}
+	remove()
+}
+
+// matches reports whether a socket in rooms, its own id among them, is
+// selected.
+func matches(sel adapter.Selector, rooms []string) bool {
+	in := func(name string) bool { return slices.Contains(rooms, name) }
+	return rooms != nil && (len(sel.Rooms) == 0 || slices.ContainsFunc(sel.Rooms, in)) && !slices.ContainsFunc(sel.Except, in)
+}
+
+// close delivers what is left, without offset.
+func (l *line) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.giveUp()
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	l.mu.Unlock()
+	l.drain()
+}

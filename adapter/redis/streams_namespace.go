@@ -1,0 +1,315 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"sync"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/cluster"
+)
+
+// roomsPrefix marks requests of this node that fetch sockets in order to know
+// the rooms.
+const roomsPrefix = "rooms:"
+
+// maxSenders is of how many senders a namespace remembers what it has had.
+const maxSenders = 1024
+
+// streamNamespace is the bus of one namespace in the Streams family. What is
+// to reach all nodes goes into the stream, with a number that shows repetition;
+// what is of no use later, requests and answers, goes by Pub/Sub.
+//
+// Lock order: streamReader.mu, mu, line.mu, out.
+type streamNamespace struct {
+	backend *Backend
+	name    string
+	uid     string
+	stream  string
+	public  string // the channel of requests, by which nodes are counted
+	private string // the channel of answers to this node
+
+	host adapter.Host
+	node *cluster.Adapter
+	line *line
+
+	// recovery is what the host wants kept; zero if nothing.
+	recovery adapter.Recovery
+
+	// out is held while an entry gets its number and is queued.
+	out  sync.Mutex
+	last uint64
+
+	// mu is held while a message is handled, so that Close waits for it, and
+	// messages of stream and channels do not meet.
+	mu      sync.Mutex
+	closed  bool
+	senders map[string]sender // those that number their entries
+	handled uint64            // messages of senders, to tell which is the oldest
+}
+
+// sender is what a namespace remembers of a node that numbers its entries.
+type sender struct {
+	seq  uint64 // of its last entry
+	when uint64 // handled, when that came
+}
+
+func newStreamNamespace(b *Backend, host adapter.Host) *streamNamespace {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	n := &streamNamespace{
+		backend: b,
+		host:    host,
+		name:    host.Namespace(),
+		uid:     hex.EncodeToString(id[:]),
+		stream:  b.config.streams.streamOf(host.Namespace()),
+		public:  b.config.key + "#" + host.Namespace() + "#",
+		senders: make(map[string]sender),
+	}
+	n.private = n.public + n.uid + "#"
+	if h, ok := host.(adapter.RecoveryHost); ok {
+		n.recovery = h.Recovery()
+	}
+	n.node = cluster.New(host, n, cluster.Config{NodeID: n.uid})
+	n.line = newLine(b.config.backlogMessages, func(p *adapter.Packet, sel adapter.Selector, flags adapter.Flags) {
+		_ = n.node.Local.Broadcast(p, sel, flags) // fails only when closed
+	})
+	return n
+}
+
+func (n *streamNamespace) adapter() adapter.Adapter { return &streamAdapter{n.node, n} }
+
+func (n *streamNamespace) recovers() bool { return n.recovery.MaxDisconnection > 0 }
+
+func (n *streamNamespace) subscriptions() []subscription {
+	return []subscription{{name: n.public, request: true}, {name: n.private}}
+}
+
+// ephemeral reports whether a message goes by Pub/Sub. Node sends no
+// server-side event through the stream, but reads it there; so none is lost.
+func ephemeral(m *cluster.Message) bool {
+	switch m.Type {
+	case cluster.AddSockets, cluster.DelSockets, cluster.DisconnectSockets:
+		return false
+	case cluster.Broadcast, cluster.ServerSideEmit:
+		return m.RequestID != ""
+	default:
+		return true
+	}
+}
+
+// Publish implements [cluster.Bus].
+func (n *streamNamespace) Publish(m *cluster.Message) error {
+	if m.Selector.Local || clusterTypeOf(m.Type) == clusterNone {
+		return nil
+	}
+	if !ephemeral(m) {
+		_, err := n.add(m)
+		return err
+	}
+	channel := n.public
+	switch m.Type {
+	case cluster.ListRooms:
+		own := *m
+		own.RequestID = roomsPrefix + m.RequestID
+		m = &own
+	case cluster.FetchAnswer, cluster.BroadcastCount, cluster.BroadcastAnswer, cluster.ServerSideEmitAnswer:
+		channel = n.public + m.To + "#"
+	}
+	payload, err := appendEnvelope(nil, n.uid, n.name, m)
+	if err != nil {
+		return err
+	}
+	return n.backend.publisher.publish(outgoing{channel: channel, payload: payload, request: n.public})
+}
+
+// add queues an entry and returns its number: 0 if it is a volatile one that
+// is dropped, for it is for those who can take it now.
+func (n *streamNamespace) add(m *cluster.Message) (seq uint64, err error) {
+	if m.Flags.Volatile && !n.backend.link.isUp() {
+		n.backend.publisher.dropped.Add(1)
+		return 0, nil
+	}
+	size := 128
+	if m.Packet != nil {
+		size += len(m.Packet.Args)
+	}
+	data, err := appendEntryData(make([]byte, 0, size), m)
+	if err != nil {
+		return 0, err
+	}
+	entry := &streamEntry{uid: n.uid, nsp: n.name, kind: clusterTypeOf(m.Type)}
+	n.out.Lock()
+	defer n.out.Unlock()
+	entry.seq = n.last + 1
+	if err := n.backend.publisher.publish(outgoing{channel: n.stream, payload: data, entry: entry}); err != nil {
+		return 0, err
+	}
+	n.last++
+	return n.last, nil
+}
+
+// ServerCount implements [cluster.Counter]. It fails at once while Redis is
+// away.
+func (n *streamNamespace) ServerCount(ctx context.Context) (int, error) {
+	if err := n.backend.link.status(); err != nil {
+		return 0, fmt.Errorf("redis: not connected: %w", err)
+	}
+	counts, err := n.backend.publisher.count(ctx, []string{n.public})
+	if err != nil {
+		return 0, fmt.Errorf("redis: counting nodes: %w", err)
+	}
+	return max(1, int(counts[n.public])), nil
+}
+
+// Close implements [cluster.Bus].
+func (n *streamNamespace) Close() error {
+	n.backend.forget(n)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+	return nil
+}
+
+// receive handles a message of one of the channels.
+func (n *streamNamespace) receive(in *goredis.Message) error {
+	m, err := readEnvelope([]byte(in.Payload))
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed || m.uid == n.uid || m.nsp != n.name {
+		return nil
+	}
+	n.backend.received.Add(1)
+	if id, ok := strings.CutPrefix(m.data.requestID, roomsPrefix); ok && m.kind == clusterFetchAnswer {
+		m.data.requestID = id
+		return n.receiveRooms(m)
+	}
+	return n.pass(m, "")
+}
+
+// receiveEntry handles an entry of the stream. The reader calls it in the
+// order of the stream. It reports true for one that repeats another.
+func (n *streamNamespace) receiveEntry(e *streamItem) (repeated bool, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.closed:
+		return false, nil
+	case e.uid == n.uid:
+		return e.seq != 0 && !n.line.found(e.seq, e.id), nil
+	case n.repeats(e):
+		return true, nil
+	}
+	n.backend.received.Add(1)
+	m, err := e.message()
+	if err != nil {
+		return false, err
+	}
+	return false, n.pass(m, e.text)
+}
+
+// repeats reports whether an entry was there before: its sender did not learn
+// that Redis had stored it. mu is held.
+func (n *streamNamespace) repeats(e *streamItem) bool {
+	if e.seq == 0 {
+		return false
+	}
+	s, known := n.senders[e.uid]
+	if known && e.seq <= s.seq {
+		return true
+	}
+	if !known && len(n.senders) >= maxSenders {
+		oldest := ""
+		for uid, s := range n.senders {
+			if oldest == "" || s.when < n.senders[oldest].when {
+				oldest = uid
+			}
+		}
+		delete(n.senders, oldest)
+	}
+	n.handled++
+	n.senders[e.uid] = sender{e.seq, n.handled}
+	return false
+}
+
+// pass hands a message to the adapter. offset is the id of its entry, if it
+// came in one.
+func (n *streamNamespace) pass(in *clusterMessage, offset string) error {
+	if in.kind == clusterBroadcast && in.data.opts != nil && in.data.requestID == "" && !n.node.Wanted(in.data.opts.selector) {
+		return nil // nobody here: not worth a look at the arguments
+	}
+	m, err := in.message()
+	if err != nil || m == nil {
+		return err
+	}
+	if n.recovers() && offset != "" && recoverable(m) {
+		m.Packet = appendOffset(m.Packet, offset)
+	}
+	n.node.Receive(m)
+	return nil
+}
+
+// recoverable reports whether clients that were away get an event later.
+func recoverable(m *cluster.Message) bool {
+	return m.Type == cluster.Broadcast && m.RequestID == "" && !m.Flags.Volatile
+}
+
+// receiveRooms makes the rooms of a node out of its sockets.
+func (n *streamNamespace) receiveRooms(in *clusterMessage) error {
+	m, err := in.message()
+	if err != nil {
+		return err
+	}
+	ids := make(map[string]struct{}, len(m.Sockets))
+	for _, s := range m.Sockets {
+		ids[s.ID] = struct{}{}
+	}
+	seen := make(map[string]struct{})
+	for _, s := range m.Sockets {
+		for _, room := range s.Rooms {
+			if _, ok := ids[room]; !ok {
+				seen[room] = struct{}{}
+			}
+		}
+	}
+	answer := &cluster.Message{Type: cluster.ListRoomsAnswer, Sender: m.Sender, To: n.uid, RequestID: m.RequestID}
+	for room := range seen {
+		answer.Rooms = append(answer.Rooms, room)
+	}
+	n.node.Receive(answer)
+	return nil
+}
+
+// streamNamespace returns an open namespace of the Streams family, or nil.
+func (b *Backend) streamNamespace(name string) *streamNamespace {
+	if name == "" {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, _ := b.namespaces[b.config.key+"#"+name+"#"].(*streamNamespace)
+	return n
+}
+
+// flushLines lets no client wait for what a stream brings.
+func (b *Backend) flushLines(stream string) {
+	b.mu.Lock()
+	var open []*streamNamespace
+	for name, member := range b.namespaces {
+		if n, ok := member.(*streamNamespace); ok && n.public == name && n.stream == stream {
+			open = append(open, n)
+		}
+	}
+	b.mu.Unlock()
+	for _, n := range open {
+		n.line.flush()
+	}
+}

@@ -1,0 +1,232 @@
+package redis
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/cluster"
+	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+)
+
+const (
+	// restorePages is how often RestoreSession asks for more entries, as often
+	// as Node; each time for restorePage of them.
+	restorePages = 100
+	restorePage  = 1000
+)
+
+// PersistSession implements [adapter.Recoverer]. A session of which it is not
+// certain what its client has had is not kept.
+func (a *streamAdapter) PersistSession(s adapter.Session) {
+	if a.bus.recovers() {
+		a.bus.persist(&s)
+	}
+}
+
+// RestoreSession implements [adapter.Recoverer]. A session is taken out also if
+// it turns out that it cannot be restored. Events that were sent with
+// Selector.Local are not among the missed, for no other node knows of them.
+func (a *streamAdapter) RestoreSession(ctx context.Context, privateID, offset string, admit func(adapter.Session, []*adapter.Packet)) error {
+	from, ok := parseStreamID(offset)
+	if !a.bus.recovers() || privateID == "" || !ok {
+		return adapter.ErrNoSession
+	}
+	return a.bus.restore(ctx, privateID, from, admit)
+}
+
+func (n *streamNamespace) persist(s *adapter.Session) {
+	floor, unsure := n.line.state()
+	if unsure {
+		return
+	}
+	payload, err := appendSession(nil, s, floor)
+	if err != nil {
+		return // the user's data cannot be carried, so nothing can
+	}
+	// The queue refuses only after Close.
+	_ = n.backend.publisher.publish(outgoing{
+		channel: n.sessionKey(s.PrivateID),
+		payload: base64.StdEncoding.AppendEncode(nil, payload),
+		session: &session{until: time.Now().Add(n.recovery.MaxDisconnection)},
+	})
+}
+
+func (n *streamNamespace) sessionKey(privateID string) string {
+	return n.backend.config.streams.sessionPrefix + privateID
+}
+
+// appendSession appends a session as Node keeps it, its own id among the rooms,
+// with the offset that the client must have reached. Node ignores that.
+func appendSession(dst []byte, s *adapter.Session, floor streamID) ([]byte, error) {
+	size := uint32(4)
+	if floor != (streamID{}) {
+		size++
+	}
+	dst = appendPair(msgp.AppendMapHeader(dst, size), "sid", s.SocketID)
+	dst = appendPair(dst, "pid", s.PrivateID)
+	dst = appendStrings(msgp.AppendString(dst, "rooms"), append([]string{s.SocketID}, s.Rooms...))
+	if floor != (streamID{}) {
+		dst = appendPair(dst, "floor", floor.String())
+	}
+	return appendRawMsgpack(msgp.AppendString(dst, "data"), s.Data)
+}
+
+// readSession reads what appendSession, or Node, wrote.
+func readSession(text string) (s adapter.Session, floor streamID, err error) {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return s, floor, errFormat
+	}
+	var rooms []string
+	_, err = readMap(raw, func(key, b []byte) (rest []byte, err error) {
+		switch string(key) {
+		case "sid":
+			s.SocketID, rest, err = readText(b)
+		case "pid":
+			s.PrivateID, rest, err = readText(b)
+		case "rooms":
+			rooms, rest, err = readTexts(b)
+		case "data":
+			var data []byte
+			data, rest, err = msgpack.AppendJSON(nil, b)
+			s.Data = json.RawMessage(data)
+		case "floor":
+			var text string
+			text, rest, err = readText(b)
+			floor, _ = parseStreamID(text)
+		default:
+			rest, err = msgpack.Skip(b)
+		}
+		return rest, err
+	})
+	if err == nil && (s.SocketID == "" || s.PrivateID == "") {
+		err = errFormat
+	}
+	s.Rooms = slices.DeleteFunc(rooms, func(room string) bool { return room == s.SocketID })
+	return s, floor, err
+}
+
+// missed gathers what a session has missed.
+type missed struct {
+	n     *streamNamespace
+	rooms []string // with the id of the socket
+	upTo  streamID // everything up to here has been looked at
+
+	packets []*adapter.Packet
+	ids     []streamID
+	bytes   int
+}
+
+// restore reads the stream from the offset on to where its reader is, and lets
+// the socket in while the reader stands still.
+func (n *streamNamespace) restore(ctx context.Context, privateID string, from streamID, admit func(adapter.Session, []*adapter.Packet)) error {
+	reader := n.backend.streams.readers[n.stream]
+	client := n.backend.client
+	text, err := client.GetDel(ctx, n.sessionKey(privateID)).Result()
+	switch {
+	case err == goredis.Nil:
+		return adapter.ErrNoSession
+	case err != nil:
+		return fmt.Errorf("redis: session: %w", err)
+	}
+	session, floor, err := readSession(text)
+	if err != nil || session.PrivateID != privateID || from.compare(floor) < 0 {
+		return adapter.ErrNoSession
+	}
+	m := &missed{n: n, rooms: append([]string{session.SocketID}, session.Rooms...), upTo: from}
+	for range restorePages {
+		more, err := m.read(ctx, client)
+		if err != nil {
+			return err
+		}
+		if more {
+			continue
+		}
+		if done, err := reader.admit(m, func(packets []*adapter.Packet) { admit(session, packets) }); done || err != nil {
+			return err
+		}
+	}
+	return adapter.ErrNoSession
+}
+
+// read looks at one page more, and reports whether there may be another. Each
+// begins with the last entry of the one before: as long as that is there,
+// nothing after it was trimmed.
+func (m *missed) read(ctx context.Context, client goredis.UniversalClient) (more bool, err error) {
+	entries, err := client.XRangeN(ctx, m.n.stream, m.upTo.String(), "+", restorePage).Result()
+	if err != nil {
+		return false, fmt.Errorf("redis: missed packets: %w", err)
+	}
+	if len(entries) == 0 || entries[0].ID != m.upTo.String() {
+		return false, adapter.ErrNoSession
+	}
+	for _, e := range entries[1:] {
+		id, ok := parseStreamID(e.ID)
+		if !ok {
+			return false, adapter.ErrNoSession
+		}
+		m.upTo = id
+		m.take(newStreamItem(id, &e))
+		if keeps := m.n.recovery; keeps.MaxPackets > 0 && len(m.packets) > keeps.MaxPackets || keeps.MaxBytes > 0 && m.bytes > keeps.MaxBytes {
+			return false, adapter.ErrNoSession
+		}
+	}
+	return len(entries) == restorePage, nil
+}
+
+// take adds an entry that is for the session. What nobody can read was not
+// delivered to anyone.
+func (m *missed) take(e *streamItem) {
+	if e.nsp != m.n.name || e.kind != "3" {
+		return
+	}
+	raw, err := e.message()
+	if err != nil || raw.data.opts == nil || !matches(raw.data.opts.selector, m.rooms) {
+		return
+	}
+	in, err := raw.message()
+	if err != nil || !recoverable(in) || in.Type != cluster.Broadcast {
+		return
+	}
+	p := appendOffset(in.Packet, e.text)
+	m.packets, m.ids = append(m.packets, p), append(m.ids, e.id)
+	m.bytes += len(p.Args)
+	for _, a := range p.Attachments {
+		m.bytes += len(a)
+	}
+}
+
+// admit lets a socket in between two entries: with what it missed up to the
+// last one, so that it gets the next one like everybody else. It reports false
+// if the reader is further than m.
+func (r *streamReader) admit(m *missed, admit func([]*adapter.Packet)) (done bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.placed {
+		return false, fmt.Errorf("redis: stream %q has not been read yet", r.name)
+	}
+	if m.upTo.compare(r.pos) < 0 {
+		return false, nil
+	}
+	// Own events that were delivered already, and are yet to be found in the
+	// stream, would not reach it.
+	if _, unsure := m.n.line.state(); unsure {
+		return false, adapter.ErrNoSession
+	}
+	packets := make([]*adapter.Packet, 0, len(m.packets))
+	for i, p := range m.packets {
+		if m.ids[i].compare(r.pos) <= 0 && !r.repeated.has(m.ids[i]) {
+			packets = append(packets, p)
+		}
+	}
+	admit(packets)
+	return true, nil
+}
