@@ -63,7 +63,8 @@ type Recoverer interface {
 	Adapter
 
 	// PersistSession keeps a session, from now until it is restored or has
-	// passed its time. It does not block.
+	// passed its time. It does not block. It is called before the socket is
+	// taken out of the index by DelAll.
 	PersistSession(Session)
 
 	// RestoreSession finds a session and the packets that its socket missed

@@ -45,23 +45,10 @@ func (a *streamAdapter) after(m *cluster.Message, do func() error) error {
 	if !a.bus.recovers() {
 		return do()
 	}
-	local := *m
-	local.Selector.Local = true
-	if err := a.bus.line.follow(&lineItem{do: func() { a.apply(&local) }}); err != nil || m.Selector.Local {
+	if err := a.bus.line.follow(&lineItem{change: m}); err != nil || m.Selector.Local {
 		return err
 	}
 	return a.bus.Publish(m)
-}
-
-func (a *streamAdapter) apply(m *cluster.Message) {
-	switch m.Type { // fails only when closed
-	case cluster.AddSockets:
-		_ = a.Local.AddSockets(m.Selector, m.Rooms)
-	case cluster.DelSockets:
-		_ = a.Local.DelSockets(m.Selector, m.Rooms)
-	default:
-		_ = a.Local.DisconnectSockets(m.Selector, m.CloseConn)
-	}
 }
 
 // AddSockets implements [adapter.Adapter].
@@ -86,7 +73,7 @@ func (a *streamAdapter) DisconnectSockets(sel adapter.Selector, closeConn bool) 
 func (a *streamAdapter) BroadcastWithAck(ctx context.Context, p *adapter.Packet, sel adapter.Selector, flags adapter.Flags) ([]*adapter.Packet, error) {
 	if a.bus.recovers() && ctx.Err() == nil {
 		turn := make(chan struct{})
-		if err := a.bus.line.follow(&lineItem{do: func() { close(turn) }}); err != nil {
+		if err := a.bus.line.follow(&lineItem{turn: turn}); err != nil {
 			return nil, err
 		}
 		select {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/cluster"
 )
 
 // offsetWait is for how long the clients of this node may wait for an event,
@@ -25,6 +26,9 @@ const offsetWait = 500 * time.Millisecond
 type line struct {
 	// deliver sends an event to the selected sockets of this node.
 	deliver func(p *adapter.Packet, sel adapter.Selector, flags adapter.Flags)
+
+	// apply carries out a change on this node.
+	apply func(*cluster.Message)
 
 	max int // how many items may be there before nothing waits any more
 
@@ -46,6 +50,10 @@ type line struct {
 	// floor is the offset that a client of this node must have reached: below
 	// it something was delivered without offset.
 	floor streamID
+
+	// kept are the ids of sockets whose sessions are kept, and that have not
+	// left yet.
+	kept map[string]struct{}
 }
 
 // lineItem is a delivery, or anything else that keeps its place.
@@ -55,13 +63,17 @@ type lineItem struct {
 	packet *adapter.Packet
 	sel    adapter.Selector
 	flags  adapter.Flags
-	do     func() // instead of a delivery
+
+	// change changes who receives, instead of a delivery; turn is closed
+	// instead of either.
+	change *cluster.Message
+	turn   chan struct{}
 
 	running bool
 }
 
-func newLine(limit int, deliver func(*adapter.Packet, adapter.Selector, adapter.Flags)) *line {
-	l := &line{max: limit, deliver: deliver}
+func newLine(limit int, deliver func(*adapter.Packet, adapter.Selector, adapter.Flags), apply func(*cluster.Message)) *line {
+	l := &line{max: limit, deliver: deliver, apply: apply, kept: make(map[string]struct{})}
 	l.idle = sync.NewCond(&l.mu)
 	return l
 }
@@ -120,8 +132,10 @@ func (l *line) follow(item *lineItem) error {
 
 func (l *line) execute(item *lineItem, offset string) {
 	switch {
-	case item.do != nil:
-		item.do()
+	case item.turn != nil:
+		close(item.turn)
+	case item.change != nil:
+		l.apply(item.change)
 	case offset != "":
 		l.deliver(appendOffset(item.packet, offset), item.sel, item.flags)
 	default:
@@ -271,20 +285,54 @@ func (l *line) state() (floor streamID, unsure bool) {
 	return l.floor, l.blankFirst != 0
 }
 
-// leave delivers what waits to a socket that leaves the index, because the
-// program may have sent it a last word, and calls remove, which takes it out.
+// keep notes that the session of a socket is kept, which is about to leave.
+func (l *line) keep(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept[id] = struct{}{}
+}
+
+// leave calls remove, which takes a socket out of the index. Before, it
+// delivers what waits to the socket, because the program may have sent it a
+// last word; not if its session is kept, whose client gets it when it is back.
 func (l *line) leave(s adapter.Socket, deliver func(*lineItem), remove func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.items) > 0 {
-		rooms := s.Membership().Rooms()
-		for _, item := range l.items {
-			if item.do == nil && !item.running && matches(item.sel, rooms) {
-				deliver(item)
-			}
+	defer remove()
+	if _, kept := l.kept[s.ID()]; kept {
+		delete(l.kept, s.ID())
+		return
+	}
+	if len(l.items) == 0 {
+		return
+	}
+	rooms := s.Membership().Rooms()
+	for _, item := range l.items {
+		switch {
+		case item.running || item.turn != nil:
+		case item.change != nil:
+			rooms = changed(rooms, item.change)
+		case matches(item.sel, rooms):
+			deliver(item)
 		}
 	}
-	remove()
+}
+
+// changed returns the rooms of a socket after a change.
+func changed(rooms []string, m *cluster.Message) []string {
+	switch {
+	case !matches(m.Selector, rooms):
+		return rooms
+	case m.Type == cluster.AddSockets:
+		return append(slices.Clone(rooms), m.Rooms...)
+	case m.Type == cluster.DelSockets:
+		own := rooms[0] // which it cannot leave
+		return append([]string{own}, slices.DeleteFunc(slices.Clone(rooms[1:]), func(room string) bool {
+			return slices.Contains(m.Rooms, room)
+		})...)
+	default: // disconnected
+		return nil
+	}
 }
 
 // matches reports whether a socket in rooms, its own id among them, is

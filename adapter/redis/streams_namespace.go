@@ -76,10 +76,23 @@ func newStreamNamespace(b *Backend, host adapter.Host) *streamNamespace {
 		n.recovery = h.Recovery()
 	}
 	n.node = cluster.New(host, n, cluster.Config{NodeID: n.uid})
-	n.line = newLine(b.config.backlogMessages, func(p *adapter.Packet, sel adapter.Selector, flags adapter.Flags) {
-		_ = n.node.Local.Broadcast(p, sel, flags) // fails only when closed
-	})
+	n.line = newLine(b.config.backlogMessages, n.deliverHere, n.applyHere)
 	return n
+}
+
+func (n *streamNamespace) deliverHere(p *adapter.Packet, sel adapter.Selector, flags adapter.Flags) {
+	_ = n.node.Local.Broadcast(p, sel, flags) // fails only when closed
+}
+
+func (n *streamNamespace) applyHere(m *cluster.Message) {
+	switch m.Type { // fails only when closed
+	case cluster.AddSockets:
+		_ = n.node.Local.AddSockets(m.Selector, m.Rooms)
+	case cluster.DelSockets:
+		_ = n.node.Local.DelSockets(m.Selector, m.Rooms)
+	default:
+		_ = n.node.Local.DisconnectSockets(m.Selector, m.CloseConn)
+	}
 }
 
 func (n *streamNamespace) adapter() adapter.Adapter { return &streamAdapter{n.node, n} }

@@ -43,6 +43,9 @@ func (a *streamAdapter) RestoreSession(ctx context.Context, privateID, offset st
 }
 
 func (n *streamNamespace) persist(s *adapter.Session) {
+	if _, here := n.node.Lookup(s.SocketID); here {
+		n.line.keep(s.SocketID)
+	}
 	floor, unsure := n.line.state()
 	if unsure {
 		return
