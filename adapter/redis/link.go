@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -148,6 +149,24 @@ func (l *link) canHear() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.hears && len(l.unread) == 0
+}
+
+// awaitSubscribed returns when the subscriptions of the present connection are
+// confirmed. It reports false when ctx has ended.
+func (l *link) awaitSubscribed(ctx context.Context) bool {
+	for {
+		l.mu.Lock()
+		hears, changed := l.hears, l.changed
+		l.mu.Unlock()
+		if hears {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // unreadable records that a stream is not being read; cause is nil before the

@@ -99,6 +99,11 @@ func (r *streamReader) run(ctx context.Context) {
 	defer close(r.done)
 	var pause backoff
 	for {
+		// The subscriber finds Redis: a failed attempt on a pooled connection
+		// makes the client print.
+		if !r.link.awaitSubscribed(ctx) {
+			return
+		}
 		err := r.session(ctx, &pause)
 		if ctx.Err() != nil {
 			return

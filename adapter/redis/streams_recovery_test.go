@@ -383,3 +383,143 @@ func TestNoSession(t *testing.T) {
 		t.Errorf("the session is kept for %v", ttl)
 	}
 }
+
+// While Redis is away clients of this node get events at once and without
+// offset. No session is recovered for which those could be missing or doubled;
+// afterwards all is as before.
+func TestRecoveryDuringOutages(t *testing.T) {
+	t.Parallel()
+	for _, outage := range []struct {
+		name       string
+		begin, end func(*process)
+	}{
+		{"stopped", (*process).pause, (*process).resume},
+		{"killed", (*process).stop, (*process).restart},
+	} {
+		t.Run(outage.name, func(t *testing.T) {
+			t.Parallel()
+			r := runProcess(t, "--appendonly", "yes", "--dir", t.TempDir())
+			a, b := startRecoverer(t, r.url()), startRecoverer(t, r.url())
+			room := adapter.Selector{Rooms: []string{"room"}}
+			c, quiet := newClient(t, a, "client"), newClient(t, a, "quiet")
+			emitted := 0
+			emit := func() {
+				a.emit(room, adapter.Flags{}, "n", 0, emitted)
+				emitted++
+			}
+			received := func(s *adaptertest.Socket) (offset string) {
+				t.Helper()
+				last := fmt.Sprintf("n0 %d", emitted-1)
+				events, offsets := waitFor(t, s, last)
+				return offsets[slices.Index(events, last)]
+			}
+			emit()
+			if received(c.socket) == "" {
+				t.Error("no offset before the outage")
+			}
+			received(quiet.socket)
+
+			outage.begin(r)
+			emit()
+			begin := time.Now()
+			if offset := received(c.socket); offset != "" {
+				t.Errorf("the offset %s while Redis is away", offset)
+			}
+			t.Logf("without Redis, an event arrived after %v", time.Since(begin))
+			eventually(t, "the outage is noticed", func() bool { return !a.backend.Stats().Connected })
+			begin = time.Now()
+			emit()
+			received(c.socket)
+			if took := time.Since(begin); took > offsetWait {
+				t.Errorf("while Redis is known to be away an event took %v", took)
+			}
+			a.PersistSession(quiet.session) // which is not kept
+			quiet.cut(a, 1)
+			outage.end(r)
+			a.ready()
+			b.ready()
+			if quiet.back(b) {
+				t.Error("a session was recovered of which it is not known what its client has had")
+			}
+			// The end of the outage is when an event has its offset again.
+			eventually(t, "an offset comes", func() bool {
+				emit()
+				return received(c.socket) != ""
+			})
+			store := goredis.NewClient(&goredis.Options{Addr: r.addr()})
+			defer store.Close()
+			c.cut(a, 0)
+			awaitStored(t, store, c)
+			emit()
+			if !c.back(b) {
+				t.Error("not recovered after the outage")
+			}
+			emit()
+			received(c.socket)
+			c.cut(b, 0)
+			c.check()
+			if want := emitted; len(c.ledger) != want {
+				t.Errorf("%d events, want %d", len(c.ledger), want)
+			}
+		})
+	}
+}
+
+// offsetWait is for how long an event may wait for its offset, and time for a
+// loaded machine.
+const offsetWait = 300 * time.Millisecond
+
+// Whatever is restored while Redis comes and goes is whole.
+func TestRecoveryWhileRedisComesAndGoes(t *testing.T) {
+	t.Parallel()
+	r := runProcess(t, "--appendonly", "yes", "--dir", t.TempDir())
+	store := goredis.NewClient(&goredis.Options{Addr: r.addr(), MaxRetries: -1})
+	defer store.Close()
+	nodes := []*recoverer{startRecoverer(t, r.url()), startRecoverer(t, r.url())}
+	stop := make(chan struct{})
+	var background sync.WaitGroup
+	for i, n := range nodes {
+		background.Go(func() {
+			for k := 0; ; k++ {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Millisecond):
+				}
+				n.emit(adapter.Selector{Rooms: []string{"room"}}, adapter.Flags{}, "n", i, k)
+			}
+		})
+	}
+	background.Go(func() {
+		for {
+			for _, kind := range []string{"normal", "pubsub"} {
+				_ = store.ClientKillByFilter(context.Background(), "TYPE", kind, "SKIPME", "yes").Err()
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(400 * time.Millisecond):
+			}
+		}
+	})
+	clients := make([]*client, 4)
+	for i := range clients {
+		clients[i] = newClient(t, nodes[i%2], fmt.Sprint("client", i))
+	}
+	for round := range 40 {
+		for i, c := range clients {
+			at, to := (round+i)%2, (round+i+1)%2
+			c.cut(nodes[at], round%4)
+			time.Sleep(20 * time.Millisecond)
+			c.back(nodes[to])
+		}
+		time.Sleep(30 * time.Millisecond)
+	}
+	close(stop)
+	background.Wait()
+	for i, c := range clients {
+		c.cut(nodes[i%2], 0)
+		c.check()
+		t.Logf("%s: %d events, %d times not recovered", c.id, len(c.ledger), c.lost)
+	}
+}

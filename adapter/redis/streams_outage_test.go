@@ -1,0 +1,301 @@
+//go:build unix
+
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/redis"
+)
+
+// load emits numbered events on nodes until it is ended.
+type load struct {
+	nodes   []*node
+	stop    chan struct{}
+	wg      sync.WaitGroup
+	sent    []int
+	longest []time.Duration
+}
+
+func startLoad(nodes ...*node) *load {
+	l := &load{nodes: nodes, stop: make(chan struct{}), sent: make([]int, len(nodes)), longest: make([]time.Duration, len(nodes))}
+	for i, n := range nodes {
+		l.wg.Go(func() {
+			for {
+				select {
+				case <-l.stop:
+					return
+				case <-time.After(time.Millisecond):
+				}
+				l.longest[i] = max(l.longest[i], n.emit(fmt.Sprintf(`["n",%d,%d]`, i, l.sent[i])))
+				l.sent[i]++
+			}
+		})
+	}
+	return l
+}
+
+// finish ends the load and fails unless every node has had every event of
+// every node once, in order.
+func (l *load) finish(t *testing.T) {
+	t.Helper()
+	close(l.stop)
+	l.wg.Wait()
+	for _, n := range l.nodes {
+		for i := range l.nodes {
+			n.wait(fmt.Sprintf(`["n",%d,%d]`, i, l.sent[i]-1))
+		}
+		next := make([]int, len(l.nodes))
+		for _, event := range n.host.events() {
+			var sender, number int
+			if _, err := fmt.Sscanf(event, `["n",%d,%d]`, &sender, &number); err != nil {
+				t.Fatalf("received %s", event)
+			}
+			if number != next[sender] {
+				t.Fatalf("received %d of node %d, want %d\n%s", number, sender, next[sender], n.log)
+			}
+			next[sender]++
+		}
+		if stats := n.backend.Stats(); stats.Dropped+stats.Lost+stats.Malformed != 0 || !stats.Connected {
+			t.Errorf("%+v", stats)
+		}
+	}
+	t.Logf("%d and %d events, the longest emit took %v and %v", l.sent[0], l.sent[1], l.longest[0], l.longest[1])
+	for _, longest := range l.longest {
+		if longest > neverBlocks {
+			t.Errorf("an emit took %v", longest)
+		}
+	}
+}
+
+func streamNode(t testing.TB, url string, opts ...redis.StreamOption) *node {
+	return start(t, redis.New(url, redis.WithStreams(opts...)), nodeOptions{}).ready()
+}
+
+// killConnections resets those of nodes, not that of the caller.
+func killConnections(t testing.TB, client *goredis.Client) {
+	t.Helper()
+	for _, kind := range []string{"normal", "pubsub"} {
+		if err := client.ClientKillByFilter(t.Context(), "TYPE", kind, "SKIPME", "yes").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Whatever happens to a Redis that keeps what it has: nothing is lost, nothing
+// comes twice, nothing is out of order, under load on both nodes.
+func TestStreamsOutages(t *testing.T) {
+	t.Parallel()
+	for _, outage := range []struct {
+		name string
+		act  func(*testing.T, *process, []*node)
+	}{
+		{"killed", func(t *testing.T, r *process, nodes []*node) {
+			r.stop() // with SIGKILL
+			for _, n := range nodes {
+				eventually(t, "the loss is noticed", func() bool { return !n.backend.Stats().Connected })
+			}
+			time.Sleep(200 * time.Millisecond)
+			r.restart()
+		}},
+		{"connections reset", func(t *testing.T, r *process, nodes []*node) {
+			client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
+			defer client.Close()
+			for range 5 {
+				killConnections(t, client)
+				time.Sleep(100 * time.Millisecond)
+			}
+		}},
+		{"stopped for a moment", func(t *testing.T, r *process, nodes []*node) {
+			r.pause()
+			time.Sleep(500 * time.Millisecond)
+			r.resume()
+		}},
+		{"stopped", func(t *testing.T, r *process, nodes []*node) {
+			r.pause()
+			for _, n := range nodes {
+				eventually(t, "the hang is noticed", func() bool { return !n.backend.Stats().Connected })
+			}
+			r.resume()
+		}},
+	} {
+		t.Run(outage.name, func(t *testing.T) {
+			t.Parallel()
+			r := runProcess(t, "--appendonly", "yes", "--dir", t.TempDir())
+			nodes := []*node{streamNode(t, r.url()), streamNode(t, r.url())}
+			l := startLoad(nodes...)
+			for range 3 {
+				time.Sleep(200 * time.Millisecond)
+				outage.act(t, r, nodes)
+				begin := time.Now()
+				for _, n := range nodes {
+					n.ready()
+				}
+				t.Logf("resumed after %v", time.Since(begin))
+			}
+			l.finish(t)
+		})
+	}
+}
+
+// A Redis that comes back empty is read from its start: what was emitted
+// meanwhile arrives, and all that comes later.
+func TestStreamsFreshRedis(t *testing.T) {
+	t.Parallel()
+	r := runProcess(t)
+	a, b := streamNode(t, r.url()), streamNode(t, r.url())
+	numbered(a, 0, 300)
+	b.wait(`["n",299]`)
+	r.stop()
+	eventually(t, "the loss is noticed", func() bool { return !a.backend.Stats().Connected && !b.backend.Stats().Connected })
+	t.Logf("without Redis, the longest emit took %v", numbered(a, 300, 2300))
+	r.restart()
+	begin := time.Now()
+	numbered(a, 2300, 2400)
+	checkOrder(t, b.wait(`["n",2399]`), 0, 2400)
+	t.Logf("the backlog arrived %v after Redis", time.Since(begin))
+	if stats := a.backend.Stats(); stats.Reconnects != 1 || stats.Dropped != 0 || stats.Published != 2400 {
+		t.Errorf("%+v", stats)
+	}
+	a.ready()
+	if a.log.count("connection lost") != 1 || a.log.count("connection resumed") != 1 {
+		t.Errorf("log:\n%s", a.log)
+	}
+}
+
+// A stream whose last id went backwards, as after a change of clocks, is read
+// from its start, and one that a failover shortened from where it was.
+func TestStreamGoesBackwards(t *testing.T) {
+	t.Parallel()
+	r := runProcess(t)
+	n := streamNode(t, r.url(), redis.StreamBlock(100*time.Millisecond))
+	client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
+	defer client.Close()
+	add := func(id, event string) {
+		t.Helper()
+		err := client.XAdd(t.Context(), &goredis.XAddArgs{Stream: "socket.io", ID: id, Values: []string{
+			"uid", "emitter", "nsp", "/", "type", "3", "data", `{"packet":{"type":2,"data":["` + event + `"]},"opts":{"rooms":[],"except":[],"flags":{}}}`,
+		}}).Err()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	del := func(ids ...string) {
+		t.Helper()
+		if err := client.XDel(t.Context(), "socket.io", ids...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	future := time.Now().Add(time.Hour).UnixMilli()
+	id := func(i int64) string { return fmt.Sprintf("%d-0", future+i) }
+	add(id(10), "one")
+	add(id(20), "two")
+	n.wait(`["two"]`)
+	// As a replica would have it that has not had the second one.
+	del(id(20))
+	if err := client.Do(t.Context(), "xsetid", "socket.io", id(10)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	add(id(15), "three")
+	n.wait(`["three"]`)
+	if err := client.Del(t.Context(), "socket.io").Err(); err != nil {
+		t.Fatal(err)
+	}
+	add("5-0", "four")
+	add("*", "five")
+	if got := fmt.Sprint(n.wait(`["five"]`)); got != `[["one"] ["two"] ["three"] ["four"] ["five"]]` {
+		t.Errorf("received %s", got)
+	}
+	if c := n.log.count("went backwards"); c != 2 {
+		t.Errorf("log:\n%s", n.log)
+	}
+}
+
+// A node that was away for longer than the stream is long counts what it
+// missed, and goes on.
+func TestStreamsTrimmed(t *testing.T) {
+	t.Parallel()
+	r := runProcess(t)
+	host, port, err := net.SplitHostPort(r.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := runProxy(t, net.JoinHostPort(host, port))
+	opts := []redis.StreamOption{redis.StreamMaxLen(200), redis.StreamBlock(100 * time.Millisecond)}
+	a := streamNode(t, r.url(), opts...)
+	b := streamNode(t, "redis://"+p.Addr().String(), opts...)
+	t.Cleanup(func() { p.Close(); p.wg.Wait() })
+	numbered(a, 0, 10)
+	b.wait(`["n",9]`)
+	p.deaf.Store(true)
+	eventually(t, "the silence is noticed", func() bool { return !b.backend.Stats().Connected })
+	numbered(a, 10, 2000)
+	eventually(t, "all are published", func() bool { return a.backend.Stats().Published == 2000 })
+	p.deaf.Store(false)
+	got := b.wait(`["n",1999]`)
+	checkOrder(t, got[:10], 0, 10)
+	lost := 2000 - len(got)
+	checkOrder(t, got[10:], 10+lost, 2000)
+	eventually(t, "the lost are counted", func() bool { return b.backend.Stats().Lost == uint64(lost) })
+	t.Logf("%d lost", lost)
+	if err := b.backend.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is emitted between the start of a node and its first read arrives, also
+// if Redis comes later than both nodes.
+func TestStreamsRedisComesLater(t *testing.T) {
+	t.Parallel()
+	r := runProcess(t)
+	r.stop()
+	b := start(t, redis.New(r.url(), redis.WithStreams()), nodeOptions{})
+	time.Sleep(50 * time.Millisecond) // Redis counts time in milliseconds
+	a := start(t, redis.New(r.url(), redis.WithStreams()), nodeOptions{})
+	numbered(a, 0, 100)
+	r.restart()
+	a.ready()
+	b.ready()
+	checkOrder(t, b.wait(`["n",99]`), 0, 100)
+}
+
+// A Redis that is full refuses entries. They wait, and nobody else does.
+func TestStreamsFullMemory(t *testing.T) {
+	t.Parallel()
+	r := runProcess(t)
+	a, b := streamNode(t, r.url()), streamNode(t, r.url())
+	client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
+	defer client.Close()
+	numbered(a, 0, 10)
+	b.wait(`["n",9]`)
+	if err := client.ConfigSet(t.Context(), "maxmemory", "1mb").Err(); err != nil {
+		t.Fatal(err)
+	}
+	numbered(a, 10, 100)
+	eventually(t, "the refusal is noticed", func() bool { return a.log.count("entries refused") == 1 })
+	if _, err := b.adapter.FetchSockets(t.Context(), adapter.Selector{}); err != nil {
+		t.Errorf("requests fail too: %v", err)
+	}
+	if err := client.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	numbered(a, 100, 110)
+	checkOrder(t, b.wait(`["n",109]`), 0, 110)
+	if stats := a.backend.Stats(); stats.Dropped != 0 {
+		t.Errorf("%+v", stats)
+	}
+	eventually(t, "the end is logged", func() bool { return a.log.count("entries taken again") == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := a.backend.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
