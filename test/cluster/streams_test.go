@@ -183,6 +183,15 @@ func (p *streamsPeer) await(name, want string) (state clientState) {
 
 func in(rooms ...string) adapter.Selector { return adapter.Selector{Rooms: rooms} }
 
+// TestStreamsScenarios lets real clients meet two nodes in the Streams family,
+// one of them a node of Node.
+func TestStreamsScenarios(t *testing.T) {
+	r := peer.Redis(t)
+	ours, theirs := roomspan(t, r, "-adapter", "streams"), startStreamsPeer(t, r).process
+	t.Run("roomspan first", func(t *testing.T) { across(t, ours, theirs) })
+	t.Run("node first", func(t *testing.T) { across(t, theirs, ours) })
+}
+
 func TestStreamsFleet(t *testing.T) {
 	for _, recovery := range []bool{false, true} {
 		t.Run(fmt.Sprintf("recovery %v", recovery), func(t *testing.T) { testStreamsFleet(t, recovery) })
