@@ -101,16 +101,26 @@ func appendClusterOptsJSON(dst []byte, m *cluster.Message) []byte {
 	return append(dst, "}}"...)
 }
 
-// appendEnvelope appends a message that goes by Pub/Sub: always msgpack.
-func appendEnvelope(dst []byte, uid, nsp string, m *cluster.Message) ([]byte, error) {
-	dst = msgp.AppendMapHeader(dst, 4)
+// appendEnvelope appends a message that goes by Pub/Sub: always msgpack. after
+// is the number of the entry that its sender sent before it, which Node does
+// not look at; 0 if that does not matter.
+func appendEnvelope(dst []byte, uid, nsp string, after uint64, m *cluster.Message) ([]byte, error) {
+	size := uint32(4)
+	if after > 0 {
+		size++
+	}
+	dst = msgp.AppendMapHeader(dst, size)
 	dst = msgp.AppendInt(msgp.AppendString(dst, "type"), int(clusterTypeOf(m.Type)))
 	dst, err := appendClusterData(msgp.AppendString(dst, "data"), m)
 	if err != nil {
 		return nil, err
 	}
 	dst = appendPair(dst, "uid", uid)
-	return appendPair(dst, "nsp", nsp), nil
+	dst = appendPair(dst, "nsp", nsp)
+	if after > 0 {
+		dst = msgp.AppendUint64(msgp.AppendString(dst, "after"), after)
+	}
+	return dst, nil
 }
 
 // appendClusterData appends the data of a message as a map.
@@ -195,6 +205,7 @@ func appendRawMsgpack(dst, text []byte) ([]byte, error) {
 type clusterMessage struct {
 	uid, nsp string
 	kind     clusterType
+	after    uint64   // number of the entry that was sent before
 	data     *request // empty if there was none
 	binary   bool     // the data is msgpack
 }
@@ -213,6 +224,8 @@ func readEnvelope(b []byte) (*clusterMessage, error) {
 			var n int
 			n, rest, err = readInt(b)
 			m.kind = clusterType(n)
+		case "after":
+			m.after, rest, err = msgp.ReadUint64Bytes(b)
 		case "data":
 			if rest, err = msgpack.Skip(b); err == nil {
 				data = b[:len(b)-len(rest)]

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -51,6 +52,9 @@ type streamNamespace struct {
 	closed  bool
 	senders map[string]sender // those that number their entries
 	handled uint64            // messages of senders, to tell which is the oldest
+
+	parked    []parked
+	parkTimer *time.Timer // runs for the first of parked; nil before the first
 }
 
 // sender is what a namespace remembers of a node that numbers its entries.
@@ -134,7 +138,13 @@ func (n *streamNamespace) Publish(m *cluster.Message) error {
 	case cluster.FetchAnswer, cluster.BroadcastCount, cluster.BroadcastAnswer, cluster.ServerSideEmitAnswer:
 		channel = n.public + m.To + "#"
 	}
-	payload, err := appendEnvelope(nil, n.uid, n.name, m)
+	after := uint64(0)
+	if channel == n.public {
+		n.out.Lock()
+		after = n.last
+		n.out.Unlock()
+	}
+	payload, err := appendEnvelope(nil, n.uid, n.name, after, m)
 	if err != nil {
 		return err
 	}
@@ -186,6 +196,10 @@ func (n *streamNamespace) Close() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.closed = true
+	n.parked = nil
+	if n.parkTimer != nil {
+		n.parkTimer.Stop()
+	}
 	return nil
 }
 
@@ -205,6 +219,9 @@ func (n *streamNamespace) receive(in *goredis.Message) error {
 		m.data.requestID = id
 		return n.receiveRooms(m)
 	}
+	if n.park(m) {
+		return nil
+	}
 	return n.pass(m, "")
 }
 
@@ -222,6 +239,7 @@ func (n *streamNamespace) receiveEntry(e *streamItem) (repeated bool, err error)
 		return true, nil
 	}
 	n.backend.received.Add(1)
+	defer n.unpark(e.uid)
 	m, err := e.message()
 	if err != nil {
 		return false, err
