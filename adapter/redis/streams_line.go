@@ -237,19 +237,18 @@ func (l *line) first(offset string) {
 }
 
 // found is called by the reader for every own entry of the stream, in order.
-// It returns when what waited for it has been executed. It reports false for
-// an entry that was found before.
+// It returns when what waited for it has been executed.
 //
 // Own entries are in the order of their numbers, and their deliveries are too:
 // what waits for an earlier one waits in vain.
-func (l *line) found(seq uint64, id streamID) bool {
+func (l *line) found(seq uint64, id streamID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.busy {
 		l.idle.Wait()
 	}
 	if seq <= l.seen {
-		return false
+		return // it repeats another
 	}
 	l.seen = seq
 	for _, item := range l.items {
@@ -265,7 +264,7 @@ func (l *line) found(seq uint64, id streamID) bool {
 		}
 	}
 	if len(l.items) == 0 {
-		return true
+		return
 	}
 	l.busy = true
 	l.drainLocked()
@@ -274,7 +273,6 @@ func (l *line) found(seq uint64, id streamID) bool {
 		l.drainLocked()
 	}
 	l.rest()
-	return true
 }
 
 // state returns the floor of offsets, and whether something was delivered

@@ -53,6 +53,10 @@ type streamNamespace struct {
 	senders map[string]sender // those that number their entries
 	handled uint64            // messages of senders, to tell which is the oldest
 
+	// hole is the last entry before which its sender had dropped another one:
+	// who has not got that far cannot get everything any more.
+	hole streamID
+
 	parked    []parked
 	parkTimer *time.Timer // runs for the first of parked; nil before the first
 }
@@ -73,8 +77,8 @@ func newStreamNamespace(b *Backend, host adapter.Host) *streamNamespace {
 		uid:     hex.EncodeToString(id[:]),
 		stream:  b.config.streams.streamOf(host.Namespace()),
 		public:  b.config.key + "#" + host.Namespace() + "#",
-		senders: make(map[string]sender),
 	}
+	n.senders = map[string]sender{n.uid: {}}
 	n.private = n.public + n.uid + "#"
 	if h, ok := host.(adapter.RecoveryHost); ok {
 		n.recovery = h.Recovery()
@@ -233,10 +237,11 @@ func (n *streamNamespace) receiveEntry(e *streamItem) (repeated bool, err error)
 	switch {
 	case n.closed:
 		return false, nil
-	case e.uid == n.uid:
-		return e.seq != 0 && !n.line.found(e.seq, e.id), nil
 	case n.repeats(e):
 		return true, nil
+	case e.uid == n.uid:
+		n.line.found(e.seq, e.id)
+		return false, nil
 	}
 	n.backend.received.Add(1)
 	defer n.unpark(e.uid)
@@ -256,6 +261,9 @@ func (n *streamNamespace) repeats(e *streamItem) bool {
 	s, known := n.senders[e.uid]
 	if known && e.seq <= s.seq {
 		return true
+	}
+	if known && e.seq > s.seq+1 {
+		n.hole = e.id
 	}
 	if !known && len(n.senders) >= maxSenders {
 		oldest := ""

@@ -35,7 +35,12 @@ type recoverer struct {
 
 func startRecoverer(t testing.TB, url string, opts ...redis.StreamOption) *recoverer {
 	t.Helper()
-	n := &recoverer{t: t, backend: redis.New(url, redis.WithStreams(opts...)), log: &logBuffer{}}
+	return startRecovererWith(t, redis.New(url, redis.WithStreams(opts...)))
+}
+
+func startRecovererWith(t testing.TB, backend *redis.Backend) *recoverer {
+	t.Helper()
+	n := &recoverer{t: t, backend: backend, log: &logBuffer{}}
 	if err := n.backend.Start(server{n.log}); err != nil {
 		t.Fatal(err)
 	}
@@ -192,6 +197,41 @@ func TestOrderAroundOffsets(t *testing.T) {
 				t.Errorf("%s has the offset %q", event, offsets[i])
 			}
 		}
+	}
+}
+
+// What a node had to drop is missing from the stream: nobody recovers past it.
+func TestNoSessionAcrossDroppedEvents(t *testing.T) {
+	r := runProcess(t)
+	store := goredis.NewClient(&goredis.Options{Addr: r.addr()})
+	defer store.Close()
+	a := startRecovererWith(t, redis.New(r.url(), redis.WithStreams(), redis.WithBacklog(5, 1<<20)))
+	b := startRecoverer(t, r.url())
+	p := goredis.NewClient(&goredis.Options{Addr: r.addr()})
+	defer p.Close()
+	c := newClient(t, b, "client")
+	a.emit(adapter.Selector{}, adapter.Flags{}, "n", 0, 0)
+	waitFor(t, c.socket, "n0 0")
+	c.cut(b, 0)
+	awaitStored(t, store, c)
+	// Entries are refused, not the rest.
+	if err := p.ConfigSet(t.Context(), "maxmemory", "1mb").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		a.emit(adapter.Selector{}, adapter.Flags{}, "n", 0, 1+i)
+	}
+	if err := p.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	watcher := b.connect("watcher")
+	a.emit(adapter.Selector{}, adapter.Flags{}, "last")
+	waitFor(t, watcher, "last")
+	if a.backend.Stats().Dropped == 0 {
+		t.Fatal("nothing was dropped")
+	}
+	if c.back(b) {
+		t.Error("recovered without what was dropped")
 	}
 }
 

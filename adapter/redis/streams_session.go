@@ -117,10 +117,17 @@ func readSession(text string) (s adapter.Session, floor streamID, err error) {
 	return s, floor, err
 }
 
+func (n *streamNamespace) lastHole() streamID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.hole
+}
+
 // missed gathers what a session has missed.
 type missed struct {
 	n     *streamNamespace
 	rooms []string // with the id of the socket
+	from  streamID // the last that its client has had
 	upTo  streamID // everything up to here has been looked at
 
 	packets []*adapter.Packet
@@ -144,7 +151,7 @@ func (n *streamNamespace) restore(ctx context.Context, privateID string, from st
 	if err != nil || session.PrivateID != privateID || from.compare(floor) < 0 {
 		return adapter.ErrNoSession
 	}
-	m := &missed{n: n, rooms: append([]string{session.SocketID}, session.Rooms...), upTo: from}
+	m := &missed{n: n, rooms: append([]string{session.SocketID}, session.Rooms...), from: from, upTo: from}
 	for range restorePages {
 		more, err := m.read(ctx, client)
 		if err != nil {
@@ -220,8 +227,8 @@ func (r *streamReader) admit(m *missed, admit func([]*adapter.Packet)) (done boo
 		return false, nil
 	}
 	// Own events that were delivered already, and are yet to be found in the
-	// stream, would not reach it.
-	if _, unsure := m.n.line.state(); unsure {
+	// stream, would not reach it; others are not there any more.
+	if _, unsure := m.n.line.state(); unsure || m.from.compare(m.n.lastHole()) < 0 {
 		return false, adapter.ErrNoSession
 	}
 	packets := make([]*adapter.Packet, 0, len(m.packets))

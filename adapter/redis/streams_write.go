@@ -28,7 +28,7 @@ type streamEntry struct {
 	unsure bool
 }
 
-// fields are those of Node, in its order, and the number.
+// args are those of Node's XADD, in its order, and the number.
 func (e *streamEntry) args(m *outgoing, maxLen int) []any {
 	return []any{
 		"xadd", m.channel, "maxlen", "~", maxLen, "*",
@@ -39,7 +39,7 @@ func (e *streamEntry) args(m *outgoing, maxLen int) []any {
 
 // session is the head of a session on its way to its key.
 type session struct {
-	until time.Time
+	until time.Time // it is not to be kept for longer
 }
 
 // addCmd is a command that the client must not repeat on its own.
@@ -47,8 +47,7 @@ type addCmd struct{ *goredis.Cmd }
 
 func (addCmd) NoRetry() bool { return true }
 
-// command returns what is sent for a message: nil for a session that has passed
-// its time.
+// command returns what is sent for a message.
 func (p *publisher) command(ctx context.Context, m *outgoing) goredis.Cmder {
 	switch {
 	case m.entry != nil:

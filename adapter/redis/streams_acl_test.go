@@ -1,0 +1,82 @@
+//go:build unix
+
+package redis_test
+
+import (
+	"strings"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspan/roomspan/adapter"
+)
+
+// streamsACL is what the package documentation says that the Streams family
+// needs, with its default names.
+var streamsACL = []any{
+	"resetkeys", "~socket.io", "~sio:session:*", "resetchannels", "&socket.io#*", "-@all",
+	"+hello", "+ping", "+time", "+subscribe", "+unsubscribe", "+publish", "+pubsub|numsub",
+	"+xadd", "+xread", "+xrange", "+xrevrange", "+xinfo|stream", "+set", "+getdel",
+}
+
+// A user that may do nothing else is enough, and nothing of it is too much.
+func TestStreamsACL(t *testing.T) {
+	t.Parallel()
+	r := runProcess(t)
+	admin := goredis.NewClient(&goredis.Options{Addr: r.addr()})
+	defer admin.Close()
+	rules := append([]any{"acl", "setuser", "roomspan", "on", ">secret"}, streamsACL...)
+	if err := admin.Do(t.Context(), rules...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	// The name of the client library, of which Redis knows from version 7.2 on.
+	_ = admin.Do(t.Context(), "acl", "setuser", "roomspan", "+client|setinfo").Err()
+	url := "redis://roomspan:secret@" + r.addr()
+	a, b := startRecoverer(t, url), startRecoverer(t, url)
+	c := newClient(t, a, "client")
+	b.emit(adapter.Selector{}, adapter.Flags{}, "n", 1, 0)
+	waitFor(t, c.socket, "n1 0")
+	if sockets, err := b.FetchSockets(t.Context(), adapter.Selector{}); err != nil || len(sockets) != 1 {
+		t.Errorf("%d sockets, %v", len(sockets), err)
+	}
+	c.cut(a, 0)
+	awaitStored(t, admin, c)
+	b.emit(adapter.Selector{}, adapter.Flags{}, "n", 1, 1)
+	if !c.back(b) {
+		t.Error("not recovered")
+	}
+	// A broken connection, and a stream that goes backwards, need some more.
+	if err := admin.Del(t.Context(), "socket.io").Err(); err != nil {
+		t.Fatal(err)
+	}
+	killConnections(t, admin)
+	eventually(t, "both have noticed", func() bool { return a.backend.Stats().Reconnects+b.backend.Stats().Reconnects >= 2 })
+	a.ready()
+	b.ready()
+	b.emit(adapter.Selector{}, adapter.Flags{}, "n", 1, 2)
+	waitFor(t, c.socket, "n1 2")
+	for _, n := range []*recoverer{a, b} {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := n.backend.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	entries, err := admin.ACLLog(t.Context(), 10).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		t.Errorf("refused: %s %s", e.Reason, e.Object)
+	}
+	stats, err := admin.Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range streamsACL {
+		if command, ok := strings.CutPrefix(rule.(string), "+"); ok && !strings.Contains(stats, "cmdstat_"+command+":") {
+			t.Errorf("%s is not used", command)
+		}
+	}
+}
