@@ -1,9 +1,13 @@
-// Package redis connects the nodes of a cluster through Redis Pub/Sub. It
-// speaks the protocol of @socket.io/redis-adapter 8, so that nodes of
-// Roomspan, nodes of Socket.IO on Node and @socket.io/redis-emitter share one
-// cluster.
+// Package redis connects the nodes of a cluster through Redis, in one of the
+// families that Socket.IO has on Node: nodes of one family, with the same names,
+// are one cluster, be they of Roomspan or of Node.
 //
 //	io, err := server.New(server.WithAdapter(redis.New("redis://localhost:6379")))
+//
+// # Pub/Sub
+//
+// The default is the protocol of @socket.io/redis-adapter 8, which
+// @socket.io/redis-emitter speaks too.
 //
 // Messages are delivered at most once, and in order for each sender and
 // namespace. While Redis is away nobody is blocked: what is published waits in
@@ -12,12 +16,50 @@
 // was under way when the connection broke may have arrived or not; it is
 // counted as dropped and never sent twice.
 //
-// The protocol carries one value in the acknowledgement of a client or of a
+// # Streams
+//
+// [WithStreams] chooses the protocol of @socket.io/redis-streams-adapter 0.3,
+// and with it of @socket.io/redis-streams-emitter. Redis keeps the newest
+// messages (StreamMaxLen), so that a node that was cut off reads on where it
+// was: within that length, and that of the backlog, nothing is lost when
+// connections break, or when Redis hangs, or restarts with what it had. What was
+// under way when a connection broke is looked for in the stream, and sent again
+// if it is not there; should it appear there later after all, nodes of Roomspan
+// notice that it repeats itself, and nodes of Node do not. A Redis that comes
+// back empty has lost what it had not brought yet. What a node missed because
+// the stream was trimmed before it came to it is counted in Stats.Lost, with
+// Redis 7 or later.
+//
+// Clients recover their state on any node ([adapter.Recoverer]), also on nodes
+// of Node, and those of Node on ours; see [WithStreams] for what is promised.
+// Node replays volatile events, and events that were sent while a client did not
+// know its place yet; Roomspan recovers a client whole or not at all.
+//
+// Requests and their answers go by Pub/Sub, as with Node, and are lost while
+// Redis is away; a request follows what its node has put into the stream before.
+// The acknowledged commands of older versions (0.2 and before), which go through
+// the stream, are carried out, but such nodes do not hear the answers.
+//
+// With the default names a Redis user needs these rights and no others; where
+// StreamName, SessionKeyPrefix or WithKey say otherwise, so do the names. With
+// StreamCount the streams are socket.io-0, socket.io-1 and so on.
+//
+//	ACL SETUSER roomspan on >password resetkeys ~socket.io ~sio:session:* resetchannels &socket.io#* -@all
+//	  +hello +client|setinfo +ping +time +subscribe +unsubscribe +publish +pubsub|numsub
+//	  +xadd +xread +xrange +xrevrange +xinfo|stream +set +getdel
+//
+// Of these, client|setinfo is known from Redis 7.2 on, and set and getdel are
+// for recovery alone. A Redis Cluster needs +cluster|slots +cluster|shards and
+// +readonly besides.
+//
+// # All of them
+//
+// The protocols carry one value in the acknowledgement of a client or of a
 // server-side event: of several, the first reaches other nodes.
 //
 // Changes of the connection are logged once each. The client, go-redis, prints
 // some errors of its own to standard error, which its SetLogger turns off.
 //
-// Whoever can publish on the Redis can speak for every node: the protocol
-// authenticates nothing.
+// Whoever can publish on the Redis can speak for every node: the protocols
+// authenticate nothing.
 package redis

@@ -19,11 +19,11 @@ import (
 // errNotStarted is the error of calls before Start.
 var errNotStarted = errors.New("redis: not started")
 
-// Backend is an [adapter.Backend] over Redis Pub/Sub. All its methods may be
-// called concurrently.
+// Backend is an [adapter.Backend] over Redis. All its methods may be called
+// concurrently.
 //
-// It keeps one connection to listen on, for all namespaces, and needs one more
-// to publish.
+// It keeps one connection to listen on, for all namespaces, and one to read
+// from for each stream, and needs one more to publish.
 type Backend struct {
 	config config
 	open   func() (goredis.UniversalClient, error)

@@ -16,18 +16,18 @@ import (
 type clusterType int
 
 const (
-	clusterBroadcast         clusterType = 3
-	clusterAddSockets        clusterType = 4
-	clusterDelSockets        clusterType = 5
-	clusterDisconnectSockets clusterType = 6
-	clusterFetchSockets      clusterType = 7
-	clusterFetchAnswer       clusterType = 8
-	clusterServerSideEmit    clusterType = 9
-	clusterServerSideAnswer  clusterType = 10
-	clusterBroadcastCount    clusterType = 11
-	clusterBroadcastAnswer   clusterType = 12
-	clusterMissing           clusterType = -1
-	clusterNone              clusterType = 0 // has no place in the protocol
+	clusterBroadcast            clusterType = 3
+	clusterSocketsJoin          clusterType = 4
+	clusterSocketsLeave         clusterType = 5
+	clusterDisconnectSockets    clusterType = 6
+	clusterFetchSockets         clusterType = 7
+	clusterFetchSocketsAnswer   clusterType = 8
+	clusterServerSideEmit       clusterType = 9
+	clusterServerSideEmitAnswer clusterType = 10
+	clusterBroadcastClientCount clusterType = 11
+	clusterBroadcastAck         clusterType = 12
+	clusterMissing              clusterType = -1
+	clusterNone                 clusterType = 0 // has no place in the protocol
 )
 
 // clusterTypeOf returns the number of a message. All rooms are found by
@@ -37,23 +37,23 @@ func clusterTypeOf(t cluster.Type) clusterType {
 	case cluster.Broadcast:
 		return clusterBroadcast
 	case cluster.AddSockets:
-		return clusterAddSockets
+		return clusterSocketsJoin
 	case cluster.DelSockets:
-		return clusterDelSockets
+		return clusterSocketsLeave
 	case cluster.DisconnectSockets:
 		return clusterDisconnectSockets
 	case cluster.FetchSockets, cluster.ListRooms:
 		return clusterFetchSockets
 	case cluster.FetchAnswer:
-		return clusterFetchAnswer
+		return clusterFetchSocketsAnswer
 	case cluster.ServerSideEmit:
 		return clusterServerSideEmit
 	case cluster.ServerSideEmitAnswer:
-		return clusterServerSideAnswer
+		return clusterServerSideEmitAnswer
 	case cluster.BroadcastCount:
-		return clusterBroadcastCount
+		return clusterBroadcastClientCount
 	case cluster.BroadcastAnswer:
-		return clusterBroadcastAnswer
+		return clusterBroadcastAck
 	default:
 		return clusterNone
 	}
@@ -275,26 +275,26 @@ func (m *clusterMessage) message() (out *cluster.Message, err error) {
 	case clusterBroadcast:
 		out.Type = cluster.Broadcast
 		out.Packet, err = m.broadcastPacket()
-	case clusterAddSockets:
+	case clusterSocketsJoin:
 		out.Type = cluster.AddSockets
-	case clusterDelSockets:
+	case clusterSocketsLeave:
 		out.Type = cluster.DelSockets
 	case clusterDisconnectSockets:
 		out.Type = cluster.DisconnectSockets
 	case clusterFetchSockets:
 		out.Type = cluster.FetchSockets
-	case clusterFetchAnswer:
+	case clusterFetchSocketsAnswer:
 		out.Type = cluster.FetchAnswer
 		out.Sockets, err = readSockets(d.sockets)
 	case clusterServerSideEmit:
 		out.Type = cluster.ServerSideEmit
 		out.Packet, err = d.packet.list()
-	case clusterServerSideAnswer:
+	case clusterServerSideEmitAnswer:
 		out.Type = cluster.ServerSideEmitAnswer
 		out.Packet, err = d.packet.single()
-	case clusterBroadcastCount:
+	case clusterBroadcastClientCount:
 		out.Type = cluster.BroadcastCount
-	case clusterBroadcastAnswer:
+	case clusterBroadcastAck:
 		out.Type = cluster.BroadcastAnswer
 		out.Packet, err = d.packet.single()
 	default:

@@ -219,7 +219,7 @@ func (n *streamNamespace) receive(in *goredis.Message) error {
 		return nil
 	}
 	n.backend.received.Add(1)
-	if id, ok := strings.CutPrefix(m.data.requestID, roomsPrefix); ok && m.kind == clusterFetchAnswer {
+	if id, ok := strings.CutPrefix(m.data.requestID, roomsPrefix); ok && m.kind == clusterFetchSocketsAnswer {
 		m.data.requestID = id
 		return n.receiveRooms(m)
 	}
