@@ -221,7 +221,7 @@ func TestNoSession(t *testing.T) {
 	if ttl := store.PTTL(t.Context(), "sio:session:private c").Val(); ttl > 0 {
 		t.Errorf("the poisoned session is left")
 	}
-	c = keep()
+	keep()
 	if ttl := store.PTTL(t.Context(), "sio:session:private c").Val(); ttl <= 50*time.Second || ttl > time.Minute {
 		t.Errorf("the session is kept for %v", ttl)
 	}
