@@ -196,6 +196,26 @@ func FuzzEntry(f *testing.F) {
 	})
 }
 
+// FuzzEntryOpts checks that what is found in passing is what is there.
+func FuzzEntryOpts(f *testing.F) {
+	for _, text := range []string{
+		`{"packet":{"type":2,"data":["\\\"}",{"opts":1}]},"opts":{"rooms":["r1"]}}`, `{"opts":{},"requestId":"x"}`,
+		` {"opts":{}}`, `{"opts":[] , "a" : -1.5e3 }`, `{"a":true,"opts":null}`, `{}`, `{"opts":1,"opts":2}`, "{", `{"`, `{"a"`, `{"a":`, `{"opts":]`,
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		opts, ask, ok := entryOpts(text)
+		var want map[string]json.RawMessage
+		if !ok || json.Unmarshal([]byte(text), &want) != nil {
+			return
+		}
+		if _, asks := want["requestId"]; opts != string(want["opts"]) && !strings.Contains(text, "\\") || asks != ask && !strings.Contains(text, "\\") {
+			t.Fatalf("found %s, %v in %s", opts, ask, text)
+		}
+	})
+}
+
 // FuzzEnvelope checks the same for what comes by Pub/Sub.
 func FuzzEnvelope(f *testing.F) {
 	for _, text := range poison {

@@ -97,8 +97,8 @@ func (l *line) wait(item *lineItem, push func() (seq uint64, soon bool, err erro
 	}
 	if err == nil {
 		l.blank(seq)
+		l.giveUp()
 	}
-	l.giveUp()
 	l.items = append(l.items, item)
 	l.mu.Unlock()
 	l.drain()

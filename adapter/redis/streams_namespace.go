@@ -245,6 +245,9 @@ func (n *streamNamespace) receiveEntry(e *streamItem) (repeated bool, err error)
 	}
 	n.backend.received.Add(1)
 	defer n.unpark(e.uid)
+	if n.unwanted(e) {
+		return false, nil
+	}
 	m, err := e.message()
 	if err != nil {
 		return false, err
@@ -282,9 +285,6 @@ func (n *streamNamespace) repeats(e *streamItem) bool {
 // pass hands a message to the adapter. offset is the id of its entry, if it
 // came in one.
 func (n *streamNamespace) pass(in *clusterMessage, offset string) error {
-	if in.kind == clusterBroadcast && in.data.opts != nil && in.data.requestID == "" && !n.node.Wanted(in.data.opts.selector) {
-		return nil // nobody here: not worth a look at the arguments
-	}
 	m, err := in.message()
 	if err != nil || m == nil {
 		return err
