@@ -171,6 +171,7 @@ func (c *client) back(n *recoverer) (recovered bool) {
 		return true
 	}
 	c.lost++
+	c.session.PrivateID += "'" // as a server gives to every new session
 	c.ledger = append(c.ledger, "gap")
 	n.Add(c.socket, c.session.Rooms...)
 	return false

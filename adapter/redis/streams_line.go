@@ -96,8 +96,8 @@ func (l *line) wait(item *lineItem, push func() (seq uint64, soon bool, err erro
 		return nil
 	}
 	if err == nil {
+		l.giveUp() // what came before
 		l.blank(seq)
-		l.giveUp()
 	}
 	l.items = append(l.items, item)
 	l.mu.Unlock()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspan/roomspan/adapter"
 )
 
 const (
@@ -73,6 +75,9 @@ type streamReader struct {
 	placed bool
 	pos    streamID // of the last entry that was handled
 
+	// moved is closed when pos has changed; nil if nobody waits for that.
+	moved chan struct{}
+
 	// repeated are entries that repeat others, and were not handled.
 	repeated ring
 
@@ -134,6 +139,9 @@ func (r *streamReader) session(ctx context.Context, pause *backoff) error {
 			for _, e := range entries {
 				r.handle(e)
 			}
+			r.mu.Lock()
+			r.tell()
+			r.mu.Unlock()
 			more = len(entries) > 0
 		}
 	}
@@ -235,7 +243,39 @@ func (r *streamReader) look(ctx context.Context) error {
 func (r *streamReader) place(pos streamID) {
 	r.mu.Lock()
 	r.pos, r.placed = pos, true
+	r.tell()
 	r.mu.Unlock()
+}
+
+// tell wakes who waits for the position. mu is held.
+func (r *streamReader) tell() {
+	if r.moved != nil {
+		close(r.moved)
+		r.moved = nil
+	}
+}
+
+// reach waits until the position is at an entry or after it.
+func (r *streamReader) reach(ctx context.Context, id streamID) error {
+	for {
+		r.mu.Lock()
+		if r.placed && id.compare(r.pos) <= 0 {
+			r.mu.Unlock()
+			return nil
+		}
+		if r.moved == nil {
+			r.moved = make(chan struct{})
+		}
+		moved := r.moved
+		r.mu.Unlock()
+		select {
+		case <-moved:
+		case <-r.done:
+			return adapter.ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("redis: stream %q has not been read so far: %w", r.name, ctx.Err())
+		}
+	}
 }
 
 // begin returns the first position: after the last entry, or, if Redis was

@@ -152,10 +152,17 @@ func (n *streamNamespace) restore(ctx context.Context, privateID string, from st
 		return adapter.ErrNoSession
 	}
 	m := &missed{n: n, rooms: append([]string{session.SocketID}, session.Rooms...), from: from, upTo: from}
-	for range restorePages {
+	for page := range restorePages {
 		more, err := m.read(ctx, client)
 		if err != nil {
 			return err
+		}
+		if page == 0 {
+			// The client comes from a node that had read further, it may be:
+			// here it would get again what it has had.
+			if err := reader.reach(ctx, from); err != nil {
+				return err
+			}
 		}
 		if more {
 			continue
@@ -220,10 +227,10 @@ func (m *missed) take(e *streamItem) {
 func (r *streamReader) admit(m *missed, admit func([]*adapter.Packet)) (done bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.placed {
-		return false, fmt.Errorf("redis: stream %q has not been read yet", r.name)
-	}
-	if m.upTo.compare(r.pos) < 0 {
+	switch {
+	case m.from.compare(r.pos) > 0: // it went backwards meanwhile
+		return false, adapter.ErrNoSession
+	case m.upTo.compare(r.pos) < 0:
 		return false, nil
 	}
 	// Own events that were delivered already, and are yet to be found in the
