@@ -32,8 +32,7 @@
 //
 // Clients recover their state on any node ([adapter.Recoverer]), also on nodes
 // of Node, and those of Node on ours; see [WithStreams] for what is promised.
-// Node replays volatile events, and events that were sent while a client did not
-// know its place yet; Roomspan recovers a client whole or not at all.
+// Unlike Node, Roomspan does not replay volatile events.
 //
 // Requests and their answers go by Pub/Sub, as with Node, and are lost while
 // Redis is away; a request follows what its node has put into the stream before.
@@ -49,8 +48,8 @@
 //	  +xadd +xread +xrange +xrevrange +xinfo|stream +set +getdel
 //
 // Of these, client|setinfo is known from Redis 7.2 on, and set and getdel are
-// for recovery alone. A Redis Cluster needs +cluster|slots +cluster|shards and
-// +readonly besides.
+// for recovery alone. A Redis Cluster needs +cluster|slots and +command
+// besides.
 //
 // # All of them
 //

@@ -130,13 +130,26 @@ func TestStreamOptions(t *testing.T) {
 	}
 }
 
-// In a Redis Cluster the streams lie on several servers.
+// In a Redis Cluster the streams lie on several servers, and a user needs some
+// rights more.
 func TestStreamsInRedisCluster(t *testing.T) {
 	t.Parallel()
 	addrs := runServers(t)
+	rules := append([]any{"acl", "setuser", "roomspan", "on", ">secret"}, streamsACL...)
+	rules = append(rules, "~socket.io-*", "+cluster|slots", "+command")
+	var admins []*goredis.Client
+	for _, addr := range addrs {
+		admin := goredis.NewClient(&goredis.Options{Addr: addr})
+		defer admin.Close()
+		if err := admin.Do(t.Context(), rules...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		_ = admin.Do(t.Context(), "acl", "setuser", "roomspan", "+client|setinfo").Err() // as in TestStreamsACL
+		admins = append(admins, admin)
+	}
 	var nodes []*node
 	for range 2 {
-		client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: addrs})
+		client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: addrs, Username: "roomspan", Password: "secret"})
 		t.Cleanup(func() { _ = client.Close() })
 		backend := redis.FromClient(client, redis.WithStreams(redis.StreamCount(4)))
 		nodes = append(nodes, start(t, backend, nodeOptions{namespace: "/notifications"}).ready())
@@ -151,6 +164,15 @@ func TestStreamsInRedisCluster(t *testing.T) {
 	for _, n := range nodes {
 		if err := n.backend.Close(t.Context()); err != nil {
 			t.Error(err)
+		}
+	}
+	for _, admin := range admins {
+		entries, err := admin.ACLLog(t.Context(), 10).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			t.Errorf("refused: %s %s", e.Reason, e.Object)
 		}
 	}
 }
