@@ -145,6 +145,7 @@ func (j *joined) Stats() Stats {
 		sum.Received += s.Received
 		sum.Dropped += s.Dropped
 		sum.Malformed += s.Malformed
+		sum.Lost += s.Lost
 		sum.Reconnects += s.Reconnects
 	}
 	return sum
