@@ -59,6 +59,12 @@ func TestStreamsACL(t *testing.T) {
 		if err := n.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+	eventually(t, "the namespace is not listened to any more", func() bool {
+		stats, err := admin.Info(t.Context(), "commandstats").Result()
+		return err == nil && strings.Contains(stats, "cmdstat_unsubscribe:")
+	})
+	for _, n := range []*recoverer{a, b} {
 		if err := n.backend.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
