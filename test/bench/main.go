@@ -47,7 +47,14 @@ func main() {
 	flag.IntVar(&b.idle, "idle", 15000, "idle connections")
 	flag.DurationVar(&b.idleFor, "idle-for", 130*time.Second, "how long they are idle before their memory is looked at")
 	flag.StringVar(&b.profiles, "profiles", "", "folder for profiles of Roomspan, one for each run; none: none")
+	onlyGrowth := flag.Bool("growth", false, "measure only how the costs of rooms grow with their number, in this process")
 	flag.Parse()
+	if *onlyGrowth {
+		if err := writeGrowth(*out, measureGrowth()); err != nil {
+			log.Fatal("bench: ", err)
+		}
+		return
+	}
 	if *quick {
 		b.duration, b.rounds, b.idle, b.idleFor = time.Second, 1, 1000, 3*time.Second
 	}
