@@ -77,7 +77,7 @@ func measureGrowth() []growth {
 	join := growth{name: "join and leave a room", of: "members of the room", unit: "ns"}
 	broadcast := growth{name: "find the receivers of a broadcast to a room", of: "members of the room", unit: "ns for each"}
 	few := growth{name: "broadcast to a room of 10", of: "other rooms", unit: "ns"}
-	rooms := growth{name: "memory of a room with one member", of: "rooms", unit: "bytes"}
+	rooms := growth{name: "memory of a socket in a room of its own", of: "sockets", unit: "bytes"}
 	many := growth{name: "memory of one membership", of: "rooms of a socket", unit: "bytes"}
 	packet := &adapter.Packet{Args: []byte(`["x"]`)}
 	for _, n := range sizes {
