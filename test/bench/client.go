@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +23,8 @@ type client struct {
 	r   *bufio.Reader
 	buf []byte // of the payload read last
 	out []byte // frames to be written
+
+	compressed bool // what was read last
 }
 
 // dialer says how clients connect.
@@ -69,7 +73,8 @@ func (d *dialer) dial() (*client, error) {
 func (c *client) open(deflate bool) error {
 	request := upgradeRequest
 	if deflate {
-		request += "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+		// Without context takeover a message can be read alone.
+		request += "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
 	}
 	_ = c.net.SetDeadline(time.Now().Add(60 * time.Second))
 	if _, err := io.WriteString(c.net, request+"\r\n"); err != nil {
@@ -91,6 +96,9 @@ func (c *client) open(deflate bool) error {
 	// takes a packet before.
 	for _, step := range []struct{ wait, send string }{{"0{", "40"}, {"40{", ""}} {
 		p, err := c.read()
+		if err == nil && c.compressed {
+			p, err = io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(p), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff"))))
+		}
 		if err != nil {
 			return err
 		}
@@ -116,6 +124,7 @@ func (c *client) read() ([]byte, error) {
 			c.buf = make([]byte, h.Length)
 		}
 		p := c.buf[:h.Length]
+		c.compressed = h.Rsv1()
 		if _, err := io.ReadFull(c.r, p); err != nil {
 			return nil, err
 		}
