@@ -5,26 +5,30 @@ import (
 	"time"
 
 	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/server/internal/args"
 	"github.com/roomspan/roomspan/server/internal/parser"
 	"github.com/roomspan/roomspan/server/internal/wheel"
 )
 
 // An Answer is the acknowledgement of a client.
-type Answer struct{ values values }
+type Answer struct {
+	values values
+	codec  args.Codec
+}
 
 // Len returns the number of values in the answer.
 func (a *Answer) Len() int { return len(a.values.spans) }
 
 // Decode stores the values of the answer, as [Event.Decode] does arguments.
-func (a *Answer) Decode(dst ...any) error { return a.values.decode(0, dst) }
+func (a *Answer) Decode(dst ...any) error { return a.values.decode(a.codec, 0, dst) }
 
 func (a *Answer) packet() *adapter.Packet {
 	return &adapter.Packet{Args: a.values.data, Attachments: a.values.attachments}
 }
 
 // answerOf reads an answer that an adapter brought.
-func answerOf(p *adapter.Packet) (*Answer, error) {
-	a := new(Answer)
+func (ns *Namespace) answerOf(p *adapter.Packet) (*Answer, error) {
+	a := &Answer{codec: ns.srv.cfg.codec}
 	spans, err := parser.Scan(p.Args, len(p.Attachments), parser.Limits{}, a.values.room[:0])
 	if err != nil {
 		return nil, err
@@ -97,7 +101,7 @@ func (s *Socket) acknowledged(packet *parser.Packet, attachments [][]byte) {
 	if p == nil {
 		return
 	}
-	a := new(Answer)
+	a := &Answer{codec: s.ns.srv.cfg.codec}
 	a.values.keep(packet, attachments)
 	p.done(a, nil)
 }
@@ -131,7 +135,11 @@ func (s *Socket) emitWithAck(ctx context.Context, flags adapter.Flags, event str
 	if !s.expect(id, timeout, func(a *Answer, err error) { results <- result{a, err} }) {
 		return nil, ErrDisconnected
 	}
-	if err := s.send(s.ns.message(packet, flags, &id), packet); err != nil {
+	m, err := s.ns.message(packet, flags, &id)
+	if err == nil {
+		err = s.send(m, packet)
+	}
+	if err != nil {
 		s.forget(id, err)
 	}
 	s.conn.session.FlushNow()

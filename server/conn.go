@@ -45,6 +45,7 @@ type conn struct {
 type partial struct {
 	packet      parser.Packet
 	attachments [][]byte
+	own         parsing // instead, with a parser of the program's own
 }
 
 var errAttachments = errors.New("server: text where an attachment was due, or the other way round")
@@ -75,6 +76,9 @@ func (c *conn) Expire(*wheel.Timer) {
 
 // Message implements engineio.Receiver.
 func (c *conn) Message(data []byte, binary bool) error {
+	if c.srv.cfg.parser != nil {
+		return c.parse(data, binary)
+	}
 	if c.partial != nil || binary {
 		return c.attachment(data, binary)
 	}
@@ -290,11 +294,6 @@ func (c *conn) removeLocked(s *Socket, connected bool) {
 			return
 		}
 	}
-}
-
-// send queues a packet, given as the buffer that began with outbound.Start.
-func (c *conn) send(buf []byte) bool {
-	return c.session.Send(outbound.Finish(buf, nil, outbound.Flags{}))
 }
 
 // Upgraded implements engineio.Receiver.

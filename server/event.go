@@ -37,25 +37,25 @@ func (v *values) keep(p *parser.Packet, attachments [][]byte) {
 	v.attachments = attachments
 }
 
-func (v *values) decode(from int, dst []any) error {
+func (v *values) decode(codec args.Codec, from int, dst []any) error {
 	for i, d := range dst {
 		if from+i >= len(v.spans) {
 			return nil // what is missing is undefined to a JavaScript client too
 		}
-		if err := (args.Codec{}).Decode(v.spans[from+i].Of(v.data), v.attachments, d); err != nil {
+		if err := codec.Decode(v.spans[from+i].Of(v.data), v.attachments, d); err != nil {
 			return &DecodeError{Index: i, Err: err}
 		}
 	}
 	return nil
 }
 
-func (v *values) all(from int) ([]any, error) {
+func (v *values) all(codec args.Codec, from int) ([]any, error) {
 	all := make([]any, max(len(v.spans)-from, 0))
 	dst := make([]any, len(all))
 	for i := range all {
 		dst[i] = &all[i]
 	}
-	return all, v.decode(from, dst)
+	return all, v.decode(codec, from, dst)
 }
 
 func newEvent(s *Socket, p *parser.Packet, attachments [][]byte) *Event {
@@ -96,11 +96,11 @@ func (e *Event) Len() int { return len(e.values.spans) - 1 }
 // encoding/json does; binary attachments go into []byte wherever the types
 // have it. Where there are fewer arguments than pointers, the rest is left
 // alone; more arguments are ignored. The error is a *[DecodeError].
-func (e *Event) Decode(dst ...any) error { return e.values.decode(1, dst) }
+func (e *Event) Decode(dst ...any) error { return e.values.decode(e.ns.srv.cfg.codec, 1, dst) }
 
 // Args returns all arguments, decoded as encoding/json decodes into any, with
 // []byte for binary attachments. The error is a *[DecodeError].
-func (e *Event) Args() ([]any, error) { return e.values.all(1) }
+func (e *Event) Args() ([]any, error) { return e.values.all(e.ns.srv.cfg.codec, 1) }
 
 // WantsAck reports whether the client asked for an acknowledgement.
 func (e *Event) WantsAck() bool { return e.asks }
@@ -111,26 +111,29 @@ func (e *Event) Ack(values ...any) error {
 	if !e.asks {
 		return ErrNoAck
 	}
-	p, err := args.Codec{}.EncodeArgs(values)
+	p, err := e.ns.srv.cfg.codec.EncodeArgs(values)
+	if err != nil {
+		return err
+	}
+	if e.reply != nil {
+		if !e.acked.CompareAndSwap(false, true) {
+			return ErrAcked
+		}
+		e.reply(p)
+		return nil
+	}
+	s := e.socket
+	m, err := e.ns.srv.pack(&parser.Packet{
+		Type: parser.Ack, Namespace: s.ns.name, ID: e.ackID, HasID: true,
+		Attachments: len(p.Attachments), Data: p.Args,
+	}, p.Attachments, adapter.Flags{})
 	if err != nil {
 		return err
 	}
 	if !e.acked.CompareAndSwap(false, true) {
 		return ErrAcked
 	}
-	if e.reply != nil {
-		e.reply(p)
-		return nil
-	}
-	s := e.socket
-	if !s.Connected() {
-		return ErrDisconnected
-	}
-	m := finish(&parser.Packet{
-		Type: parser.Ack, Namespace: s.ns.name, ID: e.ackID, HasID: true,
-		Attachments: len(p.Attachments), Data: p.Args,
-	}, p.Attachments, adapter.Flags{})
-	if !s.conn.session.Send(m) {
+	if !s.Connected() || !s.conn.session.Send(m) {
 		return ErrDisconnected
 	}
 	return nil

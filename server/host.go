@@ -24,7 +24,11 @@ func (h host) Deliver(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapte
 	var m *outbound.Message
 	for s := range to {
 		if m == nil {
-			m = h.ns.message(p, flags, nil)
+			var err error
+			if m, err = h.ns.message(p, flags, nil); err != nil {
+				h.ns.unsendable(err)
+				break
+			}
 		}
 		s.(*Socket).conn.session.Send(m)
 	}
@@ -41,7 +45,11 @@ func (h host) Ask(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.So
 	}
 	for member := range to {
 		if m == nil {
-			m = h.ns.message(p, flags, &id)
+			var err error
+			if m, err = h.ns.message(p, flags, &id); err != nil {
+				h.ns.unsendable(err)
+				break
+			}
 		}
 		count++
 		s := member.(*Socket)
@@ -60,6 +68,12 @@ func (h host) Ask(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.So
 		}
 	}
 	return count
+}
+
+// unsendable reports an event that the parser cannot encode, when no lock of
+// the index is held any more.
+func (ns *Namespace) unsendable(err error) {
+	ns.notify(func() { ns.srv.handlerError(nil, "", err) })
 }
 
 func (h host) Describe(member adapter.Socket) adapter.SocketInfo {

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"github.com/roomspan/roomspan/adapter"
-	"github.com/roomspan/roomspan/server/internal/args"
 	"github.com/roomspan/roomspan/server/internal/outbound"
 	"github.com/roomspan/roomspan/server/internal/parser"
 )
@@ -155,11 +154,12 @@ func (ns *Namespace) encodeEvent(event string, values []any) (*adapter.Packet, e
 	if parser.Reserved(event) {
 		return nil, ErrReservedEvent
 	}
-	return args.Codec{}.EncodeEvent(event, values)
+	return ns.srv.cfg.codec.EncodeEvent(event, values)
 }
 
-// message makes the wire form of an event for the clients of this node.
-func (ns *Namespace) message(p *adapter.Packet, flags adapter.Flags, ack *uint64) *outbound.Message {
+// message makes the wire form of an event for the clients of this node. Only a
+// parser of the program's own makes errors.
+func (ns *Namespace) message(p *adapter.Packet, flags adapter.Flags, ack *uint64) (*outbound.Message, error) {
 	packet := parser.Packet{
 		Type:        parser.Event,
 		Namespace:   ns.name,
@@ -169,10 +169,5 @@ func (ns *Namespace) message(p *adapter.Packet, flags adapter.Flags, ack *uint64
 	if ack != nil {
 		packet.ID, packet.HasID = *ack, true
 	}
-	return finish(&packet, p.Attachments, flags)
-}
-
-func finish(p *parser.Packet, attachments [][]byte, flags adapter.Flags) *outbound.Message {
-	buf := parser.AppendText(outbound.Start(len(p.Data)+len(p.Namespace)+32), p)
-	return outbound.Finish(buf, attachments, outbound.Flags{Volatile: flags.Volatile, NoCompress: flags.NoCompress})
+	return ns.srv.pack(&packet, p.Attachments, flags)
 }

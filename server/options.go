@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/server/internal/args"
+	public "github.com/roomspan/roomspan/server/parser"
 )
 
 // An Option changes a default of [New]. Values are checked by New, which
@@ -15,6 +17,11 @@ import (
 type Option func(*config)
 
 type config struct {
+	parser         public.Parser // nil for the default
+	parserSet      bool
+	json           JSONCodec
+	jsonSet        bool
+	codec          args.Codec // made of json
 	backend        adapter.Backend
 	logger         *slog.Logger
 	errorHandler   func(*Socket, string, error)
@@ -189,6 +196,12 @@ func (c *config) validate() error {
 	}
 	if c.logger == nil {
 		return &OptionError{"WithLogger", "nil logger"}
+	}
+	if c.parserSet && c.parser == nil {
+		return &OptionError{"WithParser", "nil parser"}
+	}
+	if c.jsonSet && c.json == nil {
+		return &OptionError{"WithJSON", "nil codec"}
 	}
 	for _, d := range []struct {
 		option string

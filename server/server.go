@@ -76,6 +76,7 @@ func configure(opts []Option) (*Server, error) {
 	if err := s.cfg.validate(); err != nil {
 		return nil, err
 	}
+	s.cfg.codec = s.cfg.argsCodec()
 	if err := s.bundle.load(s.cfg.http.bundle); err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func (ns *Namespace) ServerSideEmitWithAck(ctx context.Context, event string, ar
 	ctx, cancel := ns.deadline(ctx)
 	defer cancel()
 	packets, err := ns.adapter.ServerSideEmitWithAck(ctx, p)
-	return answersOf(packets, err)
+	return ns.answersOf(packets, err)
 }
 
 // CallServers asks all other nodes and returns the first value of each answer,

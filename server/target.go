@@ -87,7 +87,11 @@ func (t Target) Emit(event string, args ...any) error {
 	if t.only == nil {
 		return t.ns.adapter.Broadcast(p, t.sel, t.flags)
 	}
-	return t.only.send(t.ns.message(p, t.flags, nil), p)
+	m, err := t.ns.message(p, t.flags, nil)
+	if err != nil {
+		return err
+	}
+	return t.only.send(m, p)
 }
 
 // EmitWithAck sends an event and returns the acknowledgements of all clients
@@ -109,15 +113,15 @@ func (t Target) EmitWithAck(ctx context.Context, event string, args ...any) ([]*
 	ctx, cancel := t.deadline(ctx)
 	defer cancel()
 	packets, err := t.ns.adapter.BroadcastWithAck(ctx, p, t.sel, t.flags)
-	return answersOf(packets, err)
+	return t.ns.answersOf(packets, err)
 }
 
 // answersOf reads what an adapter brought, with the error of its call.
-func answersOf(packets []*adapter.Packet, err error) ([]*Answer, error) {
+func (ns *Namespace) answersOf(packets []*adapter.Packet, err error) ([]*Answer, error) {
 	answers := make([]*Answer, 0, len(packets))
 	var bad error
 	for _, p := range packets {
-		a, aerr := answerOf(p)
+		a, aerr := ns.answerOf(p)
 		if aerr != nil {
 			bad = aerr // a foreign node let it through
 			continue

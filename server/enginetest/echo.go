@@ -59,7 +59,7 @@ type echo struct{ s *engineio.Session }
 
 func (e echo) Message(data []byte, binary bool) error {
 	if binary {
-		e.s.Send(outbound.Binary(data))
+		e.s.Send(outbound.Binary(outbound.Flags{}, data))
 	} else {
 		e.s.Send(outbound.Finish(append(outbound.Start(len(data)), data...), nil, outbound.Flags{}))
 	}

@@ -69,10 +69,17 @@ func Packet(text string) *Message {
 	return &Message{frames: frames, text: frames[len(frames)-len(text):]}
 }
 
-// Binary returns the message of one binary packet. It copies b.
-func Binary(b []byte) *Message {
-	m := &Message{frames: ws.AppendFrame(nil, ws.OpBinary, b)}
-	m.binary = [][]byte{m.frames[len(m.frames)-len(b):]}
+// Binary returns the message of binary packets. It copies them.
+func Binary(flags Flags, packets ...[]byte) *Message {
+	m := &Message{Flags: flags}
+	for _, b := range packets {
+		m.frames = ws.AppendFrame(m.frames, ws.OpBinary, b)
+	}
+	end := 0
+	for _, b := range packets {
+		end += ws.HeaderSize(len(b)) + len(b)
+		m.binary = append(m.binary, m.frames[end-len(b):end:end])
+	}
 	m.payload = sync.OnceValue(m.buildPayload)
 	return m
 }

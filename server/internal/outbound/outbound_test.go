@@ -60,7 +60,7 @@ func TestMessageForms(t *testing.T) {
 	if m.Packets() != 4 {
 		t.Errorf("%d packets", m.Packets())
 	}
-	if b := outbound.Binary([]byte{9}); string(b.AppendPayload(nil)) != "bCQ==" || fmt.Sprint(frames(t, b)) != "[2:\t]" {
+	if b := outbound.Binary(outbound.Flags{}, []byte{9}); string(b.AppendPayload(nil)) != "bCQ==" || fmt.Sprint(frames(t, b)) != "[2:\t]" {
 		t.Error("a binary packet alone")
 	}
 	if p := outbound.Packet("2"); string(p.AppendPayload(nil)) != "2" || string(p.Frames()) != "\x81\x012" {

@@ -2,6 +2,7 @@ package parser
 
 import (
 	"bytes"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -113,6 +114,26 @@ func leadingUint(text []byte) (value uint64, digits int) {
 		digits++
 	}
 	return value, digits
+}
+
+// Check holds a packet that was not decoded here against the rules of
+// [Packet.Decode], and finds its parts. Of Attachments it believes the number.
+func (p *Packet) Check(limits Limits) error {
+	switch {
+	case p.Type > ConnectError:
+		return errType
+	case p.Attachments > limits.maxAttachments():
+		return ErrTooManyAttachments
+	case p.Attachments > 0 && p.Type != Event && p.Type != Ack:
+		return errPayload
+	case !strings.HasPrefix(p.Namespace, "/") || !utf8.ValidString(p.Namespace):
+		return errNamespace
+	case p.HasID && p.Type != Event && p.Type != Ack:
+		return errUnexpectedID
+	case !p.HasID && p.Type == Ack:
+		return errMissingID
+	}
+	return p.decodePayload(p.Data, limits)
 }
 
 // decodePayload checks the payload and finds its parts. A payload begins with
