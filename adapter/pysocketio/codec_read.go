@@ -9,7 +9,7 @@ import (
 	"strconv"
 
 	"github.com/roomspan/roomspan/adapter"
-	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+	"github.com/roomspan/roomspan/internal/msgpack"
 )
 
 // errFormat is the error for messages that do not have the form of the

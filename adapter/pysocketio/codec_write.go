@@ -7,7 +7,7 @@ import (
 	"strconv"
 
 	"github.com/roomspan/roomspan/adapter"
-	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+	"github.com/roomspan/roomspan/internal/msgpack"
 )
 
 // The marks by which this node knows its own events.

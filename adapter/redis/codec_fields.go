@@ -5,7 +5,7 @@ import (
 	"strconv"
 
 	"github.com/roomspan/roomspan/adapter"
-	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+	"github.com/roomspan/roomspan/internal/msgpack"
 )
 
 // readRequest reads a message of the request or response channel. As in Node,

@@ -8,7 +8,7 @@ import (
 
 	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/adapter/cluster"
-	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+	"github.com/roomspan/roomspan/internal/msgpack"
 )
 
 // appendResponse appends an answer. The arguments of an acknowledgement shrink

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+	"github.com/roomspan/roomspan/internal/msgpack"
 )
 
 // FuzzReadBroadcast checks that no broadcast panics, and that what is accepted

@@ -13,7 +13,7 @@ import (
 
 	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/adapter/cluster"
-	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+	"github.com/roomspan/roomspan/internal/msgpack"
 )
 
 // idsPrefix marks, inside this node, requests of the old kind that want the

@@ -13,7 +13,7 @@ import (
 
 	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/adapter/cluster"
-	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+	"github.com/roomspan/roomspan/internal/msgpack"
 )
 
 const (

@@ -42,6 +42,33 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestMsgpack has socket.io-msgpack-parser on both sides.
+func TestMsgpack(t *testing.T) {
+	peer.Need(t, "node")
+	for _, server := range []struct {
+		name  string
+		start func() *peer.Process
+	}{
+		{"roomspan", func() *peer.Process {
+			return peer.Start(t, peer.Build(t, "./test/testserver"), "-addr", "127.0.0.1:0", "-parser", "msgpack")
+		}},
+		{"node", func() *peer.Process {
+			p := peer.Node(t, "peer-redis.mjs", "--parser", "msgpack")
+			p.Listening()
+			return p
+		}},
+	} {
+		t.Run(server.name, func(t *testing.T) {
+			p := server.start()
+			for _, transport := range []string{"polling", "websocket", "upgrade"} {
+				t.Run(transport, func(t *testing.T) {
+					peer.Checks(t, 5*time.Minute, "scenarios.mjs", "--url", p.URL(), "--transports", transport, "--parser", "msgpack")
+				})
+			}
+		})
+	}
+}
+
 // TestLedger lets numbered messages flow both ways while the client upgrades from polling to WebSocket: none may be
 // lost, come twice, or come out of order.
 func TestLedger(t *testing.T) {

@@ -98,9 +98,24 @@ export class Client {
   }
 }
 
+// own are options for all connections of this process.
+const own = {};
+
+// useParser makes all connections use a parser, by name; "" is the default.
+export async function useParser(name) {
+  if (name) own.parser = await parserOf(name);
+}
+
+// parserOf returns a parser by name.
+export async function parserOf(name) {
+  if (name === "msgpack") return (await import("socket.io-msgpack-parser")).default;
+  throw new Error(`unknown parser ${name}`);
+}
+
 // manage returns a connection that several namespaces can share.
 export function manage(url, mode) {
   return new Manager(url, {
+    ...own,
     transports: transports[mode],
     upgrade: mode !== "late",
     autoConnect: false,

@@ -1,16 +1,17 @@
-// A server on Node's own socket.io: node peer-redis.mjs [--port N] [--redis URL].
+// A server on Node's own socket.io: node peer-redis.mjs [--port N] [--redis URL] [--parser msgpack].
 // It prints "listening on ADDR" when it hears the other nodes in that Redis; without --redis it is alone.
 import { createServer } from "node:http";
 import { createAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";
 import { Server } from "socket.io";
 import { parse } from "./args.mjs";
+import { parserOf } from "./client.mjs";
 import { serve } from "./contract.mjs";
 
-const { port, redis } = parse({ port: 0, redis: "" });
+const { port, redis, parser } = parse({ port: 0, redis: "", parser: "" });
 
 const http = createServer();
-const options = {};
+const options = parser ? { parser: await parserOf(parser) } : {};
 let heard = async () => {};
 if (redis) {
   const pub = createClient({ url: redis });

@@ -19,11 +19,13 @@ import (
 
 	"github.com/roomspan/roomspan/server"
 	"github.com/roomspan/roomspan/server/enginetest"
+	"github.com/roomspan/roomspan/server/parser/msgpack"
 )
 
 type flags struct {
 	addr, path, redis, adapter, cors     string
 	cpuProfile, heapProfile              string
+	parser                               string
 	tlsCert, tlsKey                      string
 	pingInterval, pingTimeout, connectIn time.Duration
 	maxPayload                           int
@@ -49,6 +51,7 @@ func parseFlags() flags {
 	flag.DurationVar(&f.pingTimeout, "ping-timeout", 20*time.Second, "heartbeat time-out")
 	flag.DurationVar(&f.connectIn, "connect-timeout", 45*time.Second, "time to join a namespace")
 	flag.IntVar(&f.maxPayload, "max-payload", 1e6, "bytes of the longest message")
+	flag.StringVar(&f.parser, "parser", "", "parser of packets: msgpack; none: the default")
 	flag.StringVar(&f.tlsCert, "tls-cert", "", "certificate: serve TLS")
 	flag.StringVar(&f.tlsKey, "tls-key", "", "key of the certificate")
 	flag.StringVar(&f.cpuProfile, "cpuprofile", "", "file for a profile of processor time, written at the end")
@@ -142,6 +145,13 @@ func newServer(f flags) (*server.Server, error) {
 			return nil, err
 		}
 		opts = append(opts, server.WithAdapter(backend))
+	}
+	switch f.parser {
+	case "":
+	case "msgpack":
+		opts = append(opts, server.WithParser(msgpack.New()))
+	default:
+		return nil, fmt.Errorf("-parser %q: there is only msgpack", f.parser)
 	}
 	io, err := server.New(opts...)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/roomspan/roomspan/adapter"
-	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+	"github.com/roomspan/roomspan/internal/msgpack"
 )
 
 func unhex(t testing.TB, s string) []byte {

@@ -15,7 +15,8 @@ import (
 // the arguments of a packet, with the bytes after it. Attachments alias b.
 //
 // A bin value becomes a placeholder with its attachment, a timestamp the
-// string that JSON.stringify makes of a Date. What JSON cannot express becomes
+// string that JSON.stringify makes of a Date; the extensions that notepack.io 2
+// has for an ArrayBuffer and a Date become the same. What JSON cannot express becomes
 // null: other extensions, NaN, infinities. Integer map keys become strings;
 // any other key that is no string is an error.
 func ReadPacketData(b []byte) (*adapter.Packet, []byte, error) {
@@ -219,15 +220,20 @@ func (d *decoder) bin(b []byte) ([]byte, error) {
 	if err != nil {
 		return b, ErrFormat
 	}
+	d.attach(data)
+	return rest, nil
+}
+
+// attach writes the placeholder of an attachment.
+func (d *decoder) attach(data []byte) {
 	if d.dropBin {
 		d.out = append(d.out, "null"...)
-		return rest, nil
+		return
 	}
 	d.out = append(d.out, `{"_placeholder":true,"num":`...)
 	d.out = strconv.AppendInt(d.out, int64(len(d.attachments)), 10)
 	d.out = append(d.out, '}')
 	d.attachments = append(d.attachments, data[:len(data):len(data)])
-	return rest, nil
 }
 
 // timestampType is the extension that msgpack reserves for points in time.
@@ -238,6 +244,18 @@ func (d *decoder) extension(b []byte) ([]byte, error) {
 	if err != nil {
 		return b, err
 	}
+	if typ == 0 && b[0] < 0xd4 {
+		// notepack.io up to version 2 writes an ArrayBuffer so, and undefined
+		// as an extension of the same type and of fixed size.
+		d.attach(data)
+		return rest, nil
+	}
+	if typ == 0 && b[0] == 0xd7 {
+		// And a Date so, in milliseconds.
+		ms := int64(binary.BigEndian.Uint64(data))
+		d.out = appendDate(d.out, floorDiv(ms, 1000), uint32(ms-floorDiv(ms, 1000)*1000)*1e6)
+		return rest, nil
+	}
 	if typ == timestampType {
 		if sec, nsec, ok := timestamp(data); ok {
 			d.out = appendDate(d.out, sec, nsec)
@@ -246,6 +264,14 @@ func (d *decoder) extension(b []byte) ([]byte, error) {
 	}
 	d.out = append(d.out, "null"...)
 	return rest, nil
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
 }
 
 // timestamp takes the three forms of the extension apart.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+	"github.com/roomspan/roomspan/internal/msgpack"
 )
 
 func TestReadPacketData(t *testing.T) {
@@ -35,6 +35,10 @@ func TestReadPacketData(t *testing.T) {
 		{"date 96", "91 c70cff 00000000 ffffffffffffffff", `["1969-12-31T23:59:59.000Z"]`, nil},
 		{"date of far years", "92 c70cff 00000000 0000003afff44180 c70cff 00000000 fffffff1868b8400", `["+010000-01-01T00:00:00.000Z","0000-01-01T00:00:00.000Z"]`, nil},
 		{"date beyond", "92 c70cff 00000000 7fffffffffffffff d7ff ffffffffffffffff", `[null,null]`, nil},
+		{"ArrayBuffers of notepack.io 2", "93 c70200 0102 c70000 c8000100 05",
+			`[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},{"_placeholder":true,"num":2}]`, []string{"0102", "", "05"}},
+		{"undefined and dates of notepack.io 2", "94 d40000 d700 0000018bcfe5687d d700 ffffffffffffffff d700 7fffffffffffffff",
+			`[null,"2023-11-14T22:13:20.125Z","1969-12-31T23:59:59.999Z",null]`, nil},
 		{"extensions", "93 d40100 c70005 d8030102030405060708090a0b0c0d0e0f10", `[null,null,null]`, nil},
 		{"array 16 and 32", "dc0002 01 dd00000001 02", `[1,[2]]`, nil},
 		{"map 16 and 32", "92 de0001 a16101 df00000001 a16101", `[{"a":1},{"a":1}]`, nil},

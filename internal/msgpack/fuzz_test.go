@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/roomspan/roomspan/adapter"
-	"github.com/roomspan/roomspan/adapter/internal/msgpack"
+	"github.com/roomspan/roomspan/internal/msgpack"
 )
 
 // FuzzAppendPacketData checks that whatever is accepted is well-formed
