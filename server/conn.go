@@ -172,6 +172,9 @@ func (c *conn) connect(p *parser.Packet) error {
 	if p.Data != nil {
 		auth = append([]byte(nil), p.Data...)
 	}
+	if c.v3() {
+		auth = auth3(p.Query)
+	}
 	c.BatchEnd()
 	c.mu.Lock()
 	if c.fullLocked() {

@@ -63,7 +63,7 @@ func (set *idSet) release(s *Socket) {
 // yet, but for those who end it together with its connection.
 func (s *Socket) chooseID() error {
 	f := s.ns.srv.cfg.http.socketID
-	if f == nil {
+	if f == nil || s.conn.v3() {
 		return nil
 	}
 	var id string

@@ -43,6 +43,7 @@ type config struct {
 	namespaceCleanup bool
 	polling          bool
 	noUpgrades       bool
+	eio3             bool
 	webSocket        bool
 	origins          []string
 	http             httpConfig

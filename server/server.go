@@ -98,6 +98,7 @@ func (s *Server) engineConfig() engineio.Config {
 		QueuePackets:   s.cfg.queuePackets,
 		QueueBytes:     s.cfg.queueBytes,
 		NoUpgrades:     s.cfg.noUpgrades,
+		EIO3:           s.cfg.eio3,
 		Polling:        s.cfg.polling,
 		WebSocket:      s.cfg.webSocket,
 		Origins:        s.cfg.origins,

@@ -47,6 +47,9 @@ type Socket struct {
 }
 
 func newSocket(c *conn, ns *Namespace, auth []byte) *Socket {
+	if c.v3() {
+		return &Socket{conn: c, ns: ns, id: c.id3(ns), auth: auth}
+	}
 	var id [15]byte
 	_, _ = rand.Read(id[:])
 	return &Socket{conn: c, ns: ns, id: base64.RawURLEncoding.EncodeToString(id[:]), auth: auth}
@@ -253,6 +256,10 @@ func (s *Socket) connect() {
 		}
 		message, data := s.refusal(err)
 		s.end("", true)
+		if s.conn.v3() {
+			s.refused3(message, data)
+			return
+		}
 		s.conn.send(parser.AppendConnectError(outbound.Start(64+len(data)), s.ns.name, message, data))
 		return
 	}
@@ -293,7 +300,11 @@ func (s *Socket) join() bool {
 	c := s.conn
 	c.session.Hold()
 	defer c.session.Release()
-	c.send(parser.AppendConnect(outbound.Start(64), s.ns.name, s.id, ""))
+	if c.v3() {
+		s.connected3()
+	} else {
+		c.send(parser.AppendConnect(outbound.Start(64), s.ns.name, s.id, ""))
+	}
 	c.mu.Lock()
 	if s.state != stateJoining {
 		c.mu.Unlock()

@@ -68,4 +68,5 @@ func (e echo) Message(data []byte, binary bool) error {
 
 func (echo) Upgraded()     {}
 func (echo) BatchEnd()     {}
+func (echo) Opened()       {}
 func (echo) Closed(string) {}

@@ -69,6 +69,33 @@ func TestMsgpack(t *testing.T) {
 	}
 }
 
+// TestEIO3 has the client of Socket.IO 2.
+func TestEIO3(t *testing.T) {
+	peer.Need(t, "node")
+	for _, server := range []struct {
+		name  string
+		start func() *peer.Process
+	}{
+		{"roomspan", func() *peer.Process {
+			return peer.Start(t, peer.Build(t, "./test/testserver"), "-addr", "127.0.0.1:0", "-eio3", "-ping-interval", "300ms")
+		}},
+		{"node", func() *peer.Process {
+			p := peer.Node(t, "peer-redis.mjs", "--eio3", "yes")
+			p.Listening()
+			return p
+		}},
+	} {
+		t.Run(server.name, func(t *testing.T) {
+			p := server.start()
+			for _, transport := range []string{"polling", "websocket", "upgrade"} {
+				t.Run(transport, func(t *testing.T) {
+					peer.Checks(t, 5*time.Minute, "old.mjs", "--url", p.URL(), "--transports", transport)
+				})
+			}
+		})
+	}
+}
+
 // TestLedger lets numbered messages flow both ways while the client upgrades from polling to WebSocket: none may be
 // lost, come twice, or come out of order.
 func TestLedger(t *testing.T) {

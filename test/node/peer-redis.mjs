@@ -1,4 +1,4 @@
-// A server on Node's own socket.io: node peer-redis.mjs [--port N] [--redis URL] [--parser msgpack].
+// A server on Node's own socket.io: node peer-redis.mjs [--port N] [--redis URL] [--parser msgpack] [--eio3 yes].
 // It prints "listening on ADDR" when it hears the other nodes in that Redis; without --redis it is alone.
 import { createServer } from "node:http";
 import { createAdapter } from "@socket.io/redis-adapter";
@@ -8,10 +8,11 @@ import { parse } from "./args.mjs";
 import { parserOf } from "./client.mjs";
 import { serve } from "./contract.mjs";
 
-const { port, redis, parser } = parse({ port: 0, redis: "", parser: "" });
+const { port, redis, parser, eio3 } = parse({ port: 0, redis: "", parser: "", eio3: "" });
 
 const http = createServer();
 const options = parser ? { parser: await parserOf(parser) } : {};
+if (eio3) Object.assign(options, { allowEIO3: true, pingInterval: 300 });
 let heard = async () => {};
 if (redis) {
   const pub = createClient({ url: redis });

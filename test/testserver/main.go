@@ -30,6 +30,7 @@ type flags struct {
 	pingInterval, pingTimeout, connectIn time.Duration
 	maxPayload                           int
 	waitReady, engine                    bool
+	eio3                                 bool
 	http                                 httpFlags
 }
 
@@ -57,6 +58,7 @@ func parseFlags() flags {
 	flag.StringVar(&f.cpuProfile, "cpuprofile", "", "file for a profile of processor time, written at the end")
 	flag.StringVar(&f.heapProfile, "heapprofile", "", "file for a profile of memory in use, written at the end, before clients are disconnected")
 	flag.BoolVar(&f.waitReady, "wait-ready", true, "serve only when the adapter is ready")
+	flag.BoolVar(&f.eio3, "eio3", false, "let clients of Engine.IO 3 in")
 	flag.BoolVar(&f.engine, "engine", false, "a bare Engine.IO echo server on /engine.io/ instead")
 	f.http.define()
 	flag.Parse()
@@ -145,6 +147,9 @@ func newServer(f flags) (*server.Server, error) {
 			return nil, err
 		}
 		opts = append(opts, server.WithAdapter(backend))
+	}
+	if f.eio3 {
+		opts = append(opts, server.WithEIO3())
 	}
 	switch f.parser {
 	case "":

@@ -44,6 +44,7 @@ type Config struct {
 	Polling    bool
 	WebSocket  bool
 	NoUpgrades bool     // from polling to WebSocket
+	EIO3       bool     // clients of version 3, and JSONP
 	Origins    []string // foreign origins that are let in; "*" for all
 
 	Logger   *slog.Logger
@@ -101,6 +102,10 @@ type Receiver interface {
 	// BatchEnd is called on the goroutine of Message when what has come
 	// together has been handed over.
 	BatchEnd()
+
+	// Opened is called once, when the client is sure to hear of the session
+	// before anything that is sent from now on.
+	Opened()
 
 	// Closed is called once, when the session has ended, from any goroutine.
 	// It must not block.

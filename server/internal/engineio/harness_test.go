@@ -55,6 +55,7 @@ func (r *receiver) Message(data []byte, binary bool) error {
 func (r *receiver) Upgraded() {}
 
 func (r *receiver) BatchEnd() {}
+func (r *receiver) Opened()   {}
 
 func (r *receiver) Closed(reason string) { r.closed <- reason }
 

@@ -19,6 +19,10 @@ func (s *Session) Expire(*wheel.Timer) {
 		}
 		return
 	}
+	if s.v3 {
+		s.silentLocked()
+		return
+	}
 	if s.waiting {
 		if s.paused.Load() > 0 {
 			// The pong may be behind what we ourselves do not read.

@@ -25,7 +25,8 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, id string
 		return
 	}
 	srv.setCookie(w.Header(), id)
-	writePayload(w, srv.cfg.WriteTimeout, []byte(s.openPacket(srv.cfg.WebSocket && !srv.cfg.NoUpgrades)))
+	s.answerPoll(w, r, []*outbound.Message{outbound.Packet(s.openPacket(srv.cfg.WebSocket && !srv.cfg.NoUpgrades))})
+	s.rcv.Opened()
 }
 
 // get serves a poll of the client.
@@ -47,7 +48,7 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 		all := s.queue.TakeAll()
 		over := s.state == stateClosing
 		s.mu.Unlock()
-		s.answerPoll(w, all)
+		s.answerPoll(w, r, all)
 		if over {
 			s.terminate()
 		}
@@ -60,7 +61,7 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	select {
 	case messages := <-p.answer:
-		s.answerPoll(w, messages)
+		s.answerPoll(w, r, messages)
 	case <-r.Context().Done():
 		s.mu.Lock()
 		mine := s.poll == p
@@ -75,16 +76,29 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Session) answerPoll(w http.ResponseWriter, messages []*outbound.Message) {
+func (s *Session) answerPoll(w http.ResponseWriter, r *http.Request, messages []*outbound.Message) {
+	contentType := "text/plain; charset=UTF-8"
 	size := 0
 	for _, m := range messages {
 		size += len(m.Frames()) + 1
 	}
 	payload := make([]byte, 0, size)
-	for _, m := range messages {
-		payload = m.AppendPayload(payload)
+	if s.v3 {
+		var binary bool
+		if payload, binary = outbound.AppendPayload3(payload, messages, s.noBinary); binary {
+			contentType = "application/octet-stream"
+		}
+	} else {
+		for _, m := range messages {
+			payload = m.AppendPayload(payload)
+		}
 	}
-	if err := writePayload(w, s.srv.cfg.WriteTimeout, payload); err != nil {
+	if s.srv.cfg.EIO3 {
+		if index, ok := jsonpIndex(r); ok {
+			contentType, payload = "text/javascript; charset=UTF-8", jsonp(index, payload)
+		}
+	}
+	if err := writePayload(w, s.srv.cfg.WriteTimeout, contentType, payload); err != nil {
 		if isTimeout(err) {
 			s.srv.cfg.Counters.SlowClients.Add(1)
 			s.abort(ReasonSlowClient)
@@ -96,9 +110,9 @@ func (s *Session) answerPoll(w http.ResponseWriter, messages []*outbound.Message
 
 // writePayload writes the answer to a GET and waits for the client as long as
 // timeout allows, whatever deadlines the program set.
-func writePayload(w http.ResponseWriter, timeout time.Duration, payload []byte) error {
+func writePayload(w http.ResponseWriter, timeout time.Duration, contentType string, payload []byte) error {
 	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(payload)))
 	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(time.Now().Add(timeout))
@@ -144,7 +158,8 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Session) readPost(w http.ResponseWriter, r *http.Request) *refusal {
-	if r.Header.Get("Content-Type") == "application/octet-stream" {
+	binaryBody := r.Header.Get("Content-Type") == "application/octet-stream"
+	if binaryBody && !s.v3 {
 		s.fail(ReasonTransportError) // binary bodies are of version 3
 		return errBadRequest
 	}
@@ -166,20 +181,38 @@ func (s *Session) readPost(w http.ResponseWriter, r *http.Request) *refusal {
 		return errBadRequest
 	}
 	defer s.rcv.BatchEnd()
+	if s.srv.cfg.EIO3 {
+		if _, ok := jsonpIndex(r); ok {
+			if body, err = fromForm(body); err != nil {
+				return s.violated(ReasonParseError)
+			}
+		}
+	}
+	if s.v3 {
+		if reason := s.receivePayload3(body, binaryBody); reason != "" {
+			return s.violated(reason)
+		}
+		return nil
+	}
 	for {
 		packet, rest, more := bytes.Cut(body, []byte{outbound.Separator})
 		if reason := s.receive(packet, false); reason != "" {
-			s.fail(reason)
-			if reason == ReasonTransportClose {
-				return nil
-			}
-			return errBadRequest
+			return s.violated(reason)
 		}
 		if !more {
 			return nil
 		}
 		body = rest
 	}
+}
+
+// violated ends the session for a reason that a packet gave.
+func (s *Session) violated(reason string) *refusal {
+	s.fail(reason)
+	if reason == ReasonTransportClose {
+		return nil
+	}
+	return errBadRequest
 }
 
 // decodeBase64 decodes in place.

@@ -181,6 +181,7 @@ func (s *Session) writeLocked() {
 		messages := s.queue.Pop(b.messages[:0], batchBytes)
 		conn := s.conn
 		s.mu.Unlock()
+		s.translate(messages)
 		out := b.gather(messages)
 		n, err := conn.TryWrite(out)
 		if err != nil {
@@ -264,6 +265,7 @@ func (s *Session) drain(conn *ws.Conn, rest []byte) {
 		}
 		messages := s.queue.Pop(b.messages[:0], batchBytes)
 		s.mu.Unlock()
+		s.translate(messages)
 		rest = b.gather(messages)
 	}
 }

@@ -119,6 +119,11 @@ func (srv *Server) run(s *Session, r *wsReader) {
 // nil when the server is closed.
 func (srv *Server) newSession(r *http.Request, conn *ws.Conn, id string) *Session {
 	s := &Session{srv: srv, id: id, key: srv.keys.Add(1), conn: conn}
+	if srv.cfg.EIO3 {
+		query := r.URL.Query()
+		s.v3 = version(query) == 3
+		s.noBinary = query.Has("b64") || query.Has("j")
+	}
 	s.rcv = srv.cfg.Accept(s, r)
 	srv.mu.Lock()
 	if srv.closed {
@@ -134,7 +139,11 @@ func (srv *Server) newSession(r *http.Request, conn *ws.Conn, id string) *Sessio
 	srv.cfg.Counters.Opened.Add(1)
 	s.mu.Lock()
 	if s.state == stateOpen {
-		srv.wheel.Set(&s.heartbeat, s, srv.cfg.PingInterval)
+		first := srv.cfg.PingInterval
+		if s.v3 {
+			first += srv.cfg.PingTimeout
+		}
+		srv.wheel.Set(&s.heartbeat, s, first)
 	}
 	s.mu.Unlock()
 	return s
@@ -225,7 +234,7 @@ func (srv *Server) verify(r *http.Request, query url.Values) (*Session, *refusal
 		switch {
 		case s == nil:
 			return nil, errUnknownSession
-		case query.Get("EIO") != "4":
+		case version(query) != s.Version():
 			return nil, errProtocolMismatch // not the version of the handshake
 		case upgrade != (transport == transportWebSocket):
 			return nil, errTransportMismatch
@@ -239,10 +248,22 @@ func (srv *Server) verify(r *http.Request, query url.Values) (*Session, *refusal
 		return nil, errBadMethod
 	case upgrade != (transport == transportWebSocket):
 		return nil, errTransportHandshake
-	case query.Get("EIO") != "4":
+	case version(query) != 4 && (version(query) != 3 || !srv.cfg.EIO3),
+		query.Has("j") && !srv.cfg.EIO3:
 		return nil, errUnsupportedVersion
 	}
 	return nil, nil
+}
+
+// version returns the version of the protocol that a request names, or 0.
+func version(query url.Values) int {
+	switch query.Get("EIO") {
+	case "4":
+		return 4
+	case "3":
+		return 3
+	}
+	return 0
 }
 
 func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }

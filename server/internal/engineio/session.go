@@ -27,6 +27,9 @@ type Session struct {
 
 	paused atomic.Int32 // the receiver keeps the client from being read
 
+	v3       bool // the client speaks version 3
+	noBinary bool // and takes binary in base64 only
+
 	mu        sync.Mutex
 	queue     outbound.Queue
 	conn      *ws.Conn // the WebSocket; nil while the transport is polling
@@ -86,6 +89,9 @@ func (s *Session) Resume() {
 // receive hands one packet of the client to whom it concerns. It runs on the
 // goroutine that reads the transport. A non-empty reason ends the session.
 func (s *Session) receive(data []byte, binary bool) (reason string) {
+	if s.v3 {
+		return s.receive3(data, binary)
+	}
 	if binary {
 		return s.message(data, true)
 	}

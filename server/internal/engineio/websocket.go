@@ -36,6 +36,7 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, h http.
 		return
 	}
 	s.Send(outbound.Packet(s.openPacket(false)))
+	s.rcv.Opened()
 	// net/http keeps the request and its buffers as long as the handler runs.
 	srv.run(s, &wsReader{s: s, conn: conn})
 }

@@ -93,6 +93,7 @@ func (p *Packet) decodeNamespace(text []byte) (rest []byte, err error) {
 		return rest, nil
 	}
 	if query := bytes.IndexByte(namespace, '?'); query >= 0 {
+		p.Query = string(namespace[query+1:])
 		namespace = namespace[:query]
 	}
 	if !utf8.Valid(namespace) {

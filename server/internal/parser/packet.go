@@ -41,6 +41,10 @@ type Packet struct {
 	// AppendText takes the empty string for "/".
 	Namespace string
 
+	// Query is what a client of Socket.IO 2 has put behind the namespace and a
+	// question mark. AppendText does not read it.
+	Query string
+
 	// ID is the acknowledgement id of an Event that asks for an answer, or of
 	// an Ack that gives one. It is valid if HasID is set.
 	ID    uint64
