@@ -51,8 +51,8 @@ func (c Config) withDefaults(host adapter.Host) Config {
 //
 // Calls that ask other nodes return what has come and a
 // *[adapter.MissingAnswersError] when their context ends, when the adapter is
-// closed, or, when the question could not be published, as soon as this node
-// has answered. When the bus fails to count the nodes, they wait until the
+// closed, or, when the question could not be published or the bus is a
+// [Reacher] that lost the other nodes, as soon as this node has answered. When the bus fails to count the nodes, they wait until the
 // context ends. The error then expects one answer more than came. A node that
 // leaves or dies is no longer waited for, if heartbeats tell. With a context
 // that has ended these calls do nothing and return its error.
@@ -67,6 +67,7 @@ type Adapter struct {
 	host    adapter.Host
 	bus     Bus
 	counter Counter // nil if nodes are known by their heartbeats
+	reacher Reacher // nil if the bus does not know
 	config  Config
 
 	// idPrefix and lastID make ids of requests.
@@ -105,6 +106,7 @@ func New(host adapter.Host, bus Bus, cfg Config) *Adapter {
 		stop:     make(chan struct{}),
 	}
 	a.counter, _ = bus.(Counter)
+	a.reacher, _ = bus.(Reacher)
 	if a.counter == nil {
 		// A lost greeting is made good by the next heartbeat.
 		_ = a.publish(&Message{Type: Hello})

@@ -83,3 +83,13 @@ type Counter interface {
 	// one included. It may wait for the network until ctx ends.
 	ServerCount(ctx context.Context) (int, error)
 }
+
+// A Reacher is a Bus that knows whether it reaches the other nodes. While it
+// does not, a call asks nobody but this node, and a call under way returns with
+// what has come, rather than wait for its deadline.
+type Reacher interface {
+	// Reachable returns nil while the other nodes can be reached, else why
+	// not, with a channel that is closed when that may have changed. It does
+	// not block, and may be called concurrently.
+	Reachable() (changed <-chan struct{}, err error)
+}

@@ -133,12 +133,16 @@ func (a *Adapter) abandon() []*request {
 	return slices.Collect(maps.Values(a.pending))
 }
 
-// ask publishes a request and waits for its answers.
+// ask publishes a request and waits for its answers. What cannot reach anyone
+// is not published: it would be carried out later, when nobody waits for it.
 func (a *Adapter) ask(ctx context.Context, r *request, m *Message) error {
 	m.RequestID = r.id
-	if err := a.publish(m); err != nil {
-		r.blame(err)
-		r.expect(0) // the clients of this node may still answer
+	err := a.reachable()
+	if err == nil {
+		err = a.publish(m)
+	}
+	if err != nil {
+		r.cut(err)
 		return r.wait(ctx)
 	}
 	if a.counter != nil {
@@ -151,7 +155,37 @@ func (a *Adapter) ask(ctx context.Context, r *request, m *Message) error {
 			r.expect(count - 1)
 		}
 	}
+	if a.reacher != nil {
+		a.watch(ctx, r)
+	}
 	return r.wait(ctx)
+}
+
+func (a *Adapter) reachable() error {
+	if a.reacher == nil {
+		return nil
+	}
+	_, err := a.reacher.Reachable()
+	return err
+}
+
+// watch returns when the request has ended, or when the other nodes cannot
+// answer any more.
+func (a *Adapter) watch(ctx context.Context, r *request) {
+	for {
+		changed, err := a.reacher.Reachable()
+		if err != nil {
+			r.cut(err)
+			return
+		}
+		select {
+		case <-changed:
+		case <-r.done:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (a *Adapter) receiveAnswer(m *Message) {

@@ -31,6 +31,9 @@ type request struct {
 	expected, answered int
 	byName             bool
 
+	// alone says that the other nodes cannot answer any more.
+	alone bool
+
 	// asked is how many clients were asked for an acknowledgement as far as
 	// known, lost how many of them will not answer. askedHere says whether
 	// those of this node are among them.
@@ -198,6 +201,24 @@ func (r *request) blame(cause error) {
 	}
 }
 
+// cut stops waiting for the other nodes, whose answers cannot come any more.
+// The clients of this node may still answer.
+func (r *request) cut(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return
+	}
+	r.cause, r.alone = cause, true
+	for _, n := range r.nodes {
+		r.lost += n.open
+		n.open = 0
+	}
+	r.lost += r.unnamed.open
+	r.unnamed.open = 0
+	r.check()
+}
+
 // fail ends the request, unless it has ended.
 func (r *request) fail(cause error) {
 	r.mu.Lock()
@@ -214,7 +235,7 @@ func (r *request) check() {
 	}
 }
 
-func (r *request) nodesAnswered() bool { return r.answered >= r.expected }
+func (r *request) nodesAnswered() bool { return r.alone || r.answered >= r.expected }
 
 func (r *request) clientsAnswered() bool {
 	return r.kind != BroadcastCount || r.askedHere && len(r.packets)+r.lost >= r.asked

@@ -71,6 +71,33 @@ type counted struct {
 
 func (b counted) ServerCount(context.Context) (int, error) { return b.nodes, b.err }
 
+// reaching is a bus that counts the nodes, and knows whether it reaches them.
+type reaching struct {
+	counted
+
+	mu      sync.Mutex
+	err     error
+	changed chan struct{}
+}
+
+func newReaching(nodes int) *reaching {
+	return &reaching{counted: counted{&scripted{}, nodes, nil}, changed: make(chan struct{})}
+}
+
+func (b *reaching) Reachable() (<-chan struct{}, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changed, b.err
+}
+
+func (b *reaching) set(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.err = err
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
 // newNode returns a node named "me" with one client, "client", that answers.
 func newNode(t *testing.T, bus cluster.Bus) (*cluster.Adapter, *adaptertest.Host, *adaptertest.Socket) {
 	t.Helper()
