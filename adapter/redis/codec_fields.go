@@ -19,17 +19,22 @@ func readRequest(b []byte) (*request, error) {
 		return readRequestJSON(b)
 	}
 	r := &request{kind: typeMissing}
-	rest, err := readMap(b, func(key, b []byte) ([]byte, error) {
+	rest, err := readFields(b, r)
+	if err != nil || len(rest) > 0 {
+		return nil, errFormat
+	}
+	return r, nil
+}
+
+// readFields sets what a map in msgpack says, and returns what follows it.
+func readFields(b []byte, r *request) ([]byte, error) {
+	return readMap(b, func(key, b []byte) ([]byte, error) {
 		rest, err := msgpack.Skip(b)
 		if err != nil {
 			return b, err
 		}
 		return rest, r.setField(string(key), b[:len(b)-len(rest)])
 	})
-	if err != nil || len(rest) > 0 {
-		return nil, errFormat
-	}
-	return r, nil
 }
 
 // setField sets what the value of a key in msgpack says.
@@ -133,6 +138,10 @@ func readRequestJSON(b []byte) (*request, error) {
 	if err := json.Unmarshal(b, &in); err != nil {
 		return nil, errFormat
 	}
+	return in.request(), nil
+}
+
+func (in *requestJSON) request() *request {
 	r := &request{
 		uid:       string(in.UID),
 		requestID: string(in.RequestID),
@@ -161,5 +170,5 @@ func readRequestJSON(b []byte) (*request, error) {
 			timeout: milliseconds(in.Opts.Flags.Timeout),
 		}
 	}
-	return r, nil
+	return r
 }

@@ -9,6 +9,8 @@ import (
 
 // counts sums what the servers of a Redis Cluster say.
 type counts struct {
+	sharded bool // the channels are those of sharded Pub/Sub
+
 	mu    sync.Mutex
 	total map[string]int64
 }
@@ -16,7 +18,7 @@ type counts struct {
 // add returns a function that asks one server. It may be called concurrently.
 func (c *counts) add(names []string) func(context.Context, *goredis.Client) error {
 	return func(ctx context.Context, node *goredis.Client) error {
-		numbers, err := node.PubSubNumSub(ctx, names...).Result()
+		numbers, err := numSub(ctx, node, c.sharded, names)
 		if err != nil {
 			return err
 		}
@@ -30,4 +32,12 @@ func (c *counts) add(names []string) func(context.Context, *goredis.Client) erro
 		}
 		return nil
 	}
+}
+
+// numSub asks one server for the number of subscribers of each channel.
+func numSub(ctx context.Context, node goredis.UniversalClient, sharded bool, names []string) (map[string]int64, error) {
+	if sharded {
+		return node.PubSubShardNumSub(ctx, names...).Result()
+	}
+	return node.PubSubNumSub(ctx, names...).Result()
 }

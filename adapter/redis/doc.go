@@ -39,19 +39,17 @@
 // The acknowledged commands of older versions (0.2 and before), which go through
 // the stream, are carried out, but such nodes do not hear the answers.
 //
-// With the default names a Redis user needs these rights and no others; where
-// StreamName, SessionKeyPrefix or WithKey say otherwise, so do the names. With
-// StreamCount the streams are socket.io-0, socket.io-1 and so on.
+// # Sharded Pub/Sub
 //
-//	ACL SETUSER roomspan on >password resetkeys ~socket.io ~sio:session:* resetchannels &socket.io#* -@all
-//	  +hello +client|setinfo +ping +time +subscribe +unsubscribe +publish +pubsub|numsub
-//	  +xadd +xread +xrange +xrevrange +xinfo|stream +set +getdel
-//
-// Of these, client|setinfo is known from Redis 7.2 on, and set and getdel are
-// for recovery alone. A Redis Cluster needs +cluster|slots and +command
-// besides.
+// [WithSharded] chooses the protocol of createShardedAdapter of
+// @socket.io/redis-adapter 8, over the sharded Pub/Sub of Redis 7. What is said
+// of Pub/Sub holds for it too.
 //
 // # All of them
+//
+// What [New] says of URLs holds for all: one server, Sentinels, a Redis Cluster,
+// over TLS or a Unix socket. The rights that a user of Redis needs are in
+// docs/redis.md.
 //
 // The protocols carry one value in the acknowledgement of a client or of a
 // server-side event: of several, the first reaches other nodes.

@@ -54,3 +54,31 @@ func FuzzReadRequest(f *testing.F) {
 		}
 	})
 }
+
+// FuzzReadClusterMessage checks the same for messages of the sharded family.
+func FuzzReadClusterMessage(f *testing.F) {
+	for _, text := range poison {
+		f.Add(unhex(f, text))
+	}
+	f.Add(unhex(f, "84a47479706503a46461746182a67061636b657482a47479706502a46461746192a362696ec403010203a46f70747383a5726f6f6d7390a665786365707490a5666c61677380a3756964b030313233343536373839616263646566a36e7370a12f"))
+	for _, text := range []string{
+		`{"type":3,"data":{"packet":{"type":2,"data":["hello"]},"opts":{"rooms":["r1",2],"except":[],"flags":{"timeout":5}}},"uid":"u","nsp":"/"}`,
+		`{"type":8,"data":{"requestId":"q","sockets":[{"id":"x","handshake":{},"rooms":["x"],"data":{}}]},"uid":"u","nsp":"/"}`,
+		`{"type":9,"data":{"requestId":"q","packet":["ask"]},"uid":"u","nsp":"/"}`, `{"type":12,"data":{"requestId":"q"}}`, `{"type":13}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		c, err := readClusterMessage(in)
+		if err != nil {
+			return
+		}
+		m, err := c.message()
+		if err != nil || m == nil {
+			return
+		}
+		if m.Packet != nil && !json.Valid(m.Packet.Args) {
+			t.Fatalf("invalid JSON: %q", m.Packet.Args)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -52,12 +53,24 @@ type process struct {
 	path string
 	port int
 	args []string
-	cmd  *exec.Cmd
+
+	busPort  int    // in a Redis Cluster
+	sentinel string // the configuration of a Sentinel
+	cmd      *exec.Cmd
+
+	// probe is how to ask whether it is there.
+	probe *goredis.Options
 }
 
 // runProcess starts a redis-server with further arguments, or skips the test if
 // there is none.
 func runProcess(t testing.TB, args ...string) *process {
+	t.Helper()
+	return runProcessAs(t, func(p *process) { p.args = args })
+}
+
+// runProcessAs starts one that is configured by port.
+func runProcessAs(t testing.TB, configure func(*process)) *process {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -66,20 +79,39 @@ func runProcess(t testing.TB, args ...string) *process {
 		}
 		t.Skip("redis-server is not installed")
 	}
-	p := &process{t: t, path: path, port: freePort(t), args: args}
+	p := &process{t: t, path: path, port: freePort(t)}
+	p.probe = &goredis.Options{Addr: p.addr()}
+	configure(p)
 	p.restart()
 	t.Cleanup(p.stop)
 	return p
 }
 
+// ports are those that tests have got, which run side by side.
+var ports struct {
+	sync.Mutex
+	taken map[int]bool
+}
+
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	ports.Lock()
+	defer ports.Unlock()
+	if ports.taken == nil {
+		ports.taken = make(map[int]bool)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if !ports.taken[port] {
+			ports.taken[port] = true
+			return port
+		}
+	}
 }
 
 func (p *process) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }
@@ -89,17 +121,33 @@ func (p *process) restart() {
 	p.t.Helper()
 	args := append([]string{"--port", strconv.Itoa(p.port), "--bind", "127.0.0.1",
 		"--save", "", "--appendonly", "no", "--dir", p.t.TempDir()}, p.args...)
+	if p.sentinel != "" {
+		args = []string{p.sentinel, "--sentinel"}
+	}
 	p.cmd = exec.Command(p.path, args...)
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	client := goredis.NewClient(&goredis.Options{Addr: p.addr()})
+	probe := *p.probe // the client completes it
+	client := goredis.NewClient(&probe)
 	defer client.Close()
 	eventually(p.t, "redis-server answers", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		return client.Ping(ctx).Err() == nil
 	})
+}
+
+// do runs a command.
+func (p *process) do(args ...any) any {
+	p.t.Helper()
+	client := goredis.NewClient(&goredis.Options{Addr: p.addr()})
+	defer client.Close()
+	reply, err := client.Do(context.Background(), args...).Result()
+	if err != nil {
+		p.t.Fatalf("%v: %v", args, err)
+	}
+	return reply
 }
 
 func (p *process) stop() {

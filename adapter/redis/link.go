@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -35,6 +36,7 @@ type link struct {
 	unread     map[string]struct{} // streams that are to be read, and are not
 	cause      error               // why the link is not up
 	since      time.Time
+	upSince    time.Time
 	reconnects uint64
 	changed    chan struct{}
 }
@@ -79,6 +81,26 @@ func (l *link) status() error {
 	return l.cause
 }
 
+// reachable is what [cluster.Reacher] asks for.
+func (l *link) reachable() (changed <-chan struct{}, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state != linkUp {
+		err = fmt.Errorf("redis: not connected: %w", l.cause)
+	}
+	return l.changed, err
+}
+
+// upFor returns for how long the link has been up: zero if it is not.
+func (l *link) upFor() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state != linkUp {
+		return 0
+	}
+	return time.Since(l.upSince)
+}
+
 // up brings the link up. It reports false if the subscriptions are not there
 // to hear with.
 func (l *link) up(backlog int) bool {
@@ -96,7 +118,7 @@ func (l *link) up(backlog int) bool {
 	default:
 		l.log.Info("redis: connected", "backlog", backlog)
 	}
-	l.state, l.cause = linkUp, nil
+	l.state, l.cause, l.upSince = linkUp, nil, time.Now()
 	l.notify()
 	return true
 }

@@ -137,15 +137,11 @@ func (n *namespace) answerChannel(m *cluster.Message) string {
 // ServerCount implements [cluster.Counter]. It fails at once while Redis is
 // away.
 func (n *namespace) ServerCount(ctx context.Context) (int, error) {
-	if err := n.backend.link.status(); err != nil {
-		return 0, fmt.Errorf("redis: not connected: %w", err)
-	}
-	counts, err := n.backend.publisher.count(ctx, []string{n.request})
-	if err != nil {
-		return 0, fmt.Errorf("redis: counting nodes: %w", err)
-	}
-	return max(1, int(counts[n.request])), nil
+	return n.backend.serverCount(ctx, n.request)
 }
+
+// Reachable implements [cluster.Reacher].
+func (n *namespace) Reachable() (<-chan struct{}, error) { return n.backend.link.reachable() }
 
 // Close implements [cluster.Bus].
 func (n *namespace) Close() error {

@@ -1,13 +1,10 @@
 package redis
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
-
-	goredis "github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // ErrConfig is the error, wrapped with what is wrong, that Start returns for a
@@ -39,17 +36,28 @@ func WithSpecificResponseChannel() Option {
 	return func(c *config) { c.specificResponse = true }
 }
 
+// WithTLS sets how the servers of a rediss URL are verified, and how this node
+// shows who it is. By default the certificate authorities of the system are
+// trusted. An empty ServerName stands for the host that is connected to. With
+// any other URL, or with FromClient, it is an error.
+func WithTLS(c *tls.Config) Option {
+	return func(cfg *config) { cfg.tls = c }
+}
+
 // config is what the options say.
 type config struct {
 	key              string
 	backlogMessages  int
 	backlogBytes     int
 	specificResponse bool
-	streams          *streamConfig // nil in the other families
+	tls              *tls.Config      // nil without WithTLS
+	sharded          SubscriptionMode // "" in the other families
+	fresh, calm      time.Duration    // of rooms; see freshTime
+	streams          *streamConfig    // nil in the other families
 }
 
 func newConfig(opts []Option) config {
-	c := config{key: "socket.io", backlogMessages: 10_000, backlogBytes: 16 << 20}
+	c := config{key: "socket.io", backlogMessages: 10_000, backlogBytes: 16 << 20, fresh: freshTime, calm: calmTime}
 	for _, opt := range opts {
 		opt(&c)
 	}
@@ -66,35 +74,25 @@ func (c *config) validate() error {
 		return fmt.Errorf("%w: WithBacklog: %d bytes", ErrConfig, c.backlogBytes)
 	case c.streams != nil && c.specificResponse:
 		return fmt.Errorf("%w: WithSpecificResponseChannel: not with WithStreams, which answers so always", ErrConfig)
+	case c.streams != nil && c.sharded != "":
+		return fmt.Errorf("%w: WithSharded: not with WithStreams, which is another family", ErrConfig)
 	case c.streams != nil:
 		return c.streams.validate()
 	}
-	return nil
+	return c.validateFamily()
 }
 
-// ioTimeout is how long a client of our own waits for Redis: to connect, and
-// for each write and reply. A hung Redis is noticed after that.
-const ioTimeout = 2 * time.Second
-
-// dial makes a client from a URL. It does no network I/O.
-func dial(rawURL string) (goredis.UniversalClient, error) {
-	opt, err := goredis.ParseURL(rawURL)
-	if err != nil {
-		// The text of a *url.Error repeats the URL, with its password.
-		if parseErr := (*url.Error)(nil); errors.As(err, &parseErr) {
-			err = parseErr.Err
-		}
-		return nil, fmt.Errorf("%w: URL: %v", ErrConfig, err)
+// validateFamily refuses options that another family than the chosen one has.
+func (c *config) validateFamily() error {
+	switch c.sharded {
+	case "":
+		return nil
+	case Static, Dynamic, DynamicPrivate:
+	default:
+		return fmt.Errorf("%w: WithSharded: mode %q, not %q, %q or %q", ErrConfig, c.sharded, Static, Dynamic, DynamicPrivate)
 	}
-	for _, timeout := range []*time.Duration{&opt.DialTimeout, &opt.ReadTimeout, &opt.WriteTimeout} {
-		if *timeout == 0 {
-			*timeout = ioTimeout
-		}
+	if c.specificResponse {
+		return fmt.Errorf("%w: WithSpecificResponseChannel: not with WithSharded, which answers so always", ErrConfig)
 	}
-	// Retries are ours: the client's would stretch every failure.
-	opt.MaxRetries = -1
-	opt.DialerRetries = 1
-	opt.ContextTimeoutEnabled = true
-	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return goredis.NewClient(opt), nil
+	return nil
 }

@@ -48,9 +48,9 @@ func checkOrder(t *testing.T, got []string, first, last int) {
 	}
 }
 
-func testOutage(t *testing.T, r instance) {
-	a := start(t, redis.New(r.url()), nodeOptions{}).ready()
-	b := start(t, redis.New(r.url()), nodeOptions{}).ready()
+func testOutage(t *testing.T, r instance, opts ...redis.Option) {
+	a := start(t, redis.New(r.url(), opts...), nodeOptions{}).ready()
+	b := start(t, redis.New(r.url(), opts...), nodeOptions{}).ready()
 	numbered(a, 0, 100)
 	b.wait(`["n",99]`)
 
@@ -65,9 +65,15 @@ func testOutage(t *testing.T, r instance) {
 	if err := a.backend.Ready(ctx); err == nil {
 		t.Error("ready without Redis")
 	}
+	begin := time.Now()
+	sockets, err := a.adapter.FetchSockets(t.Context(), adapter.Selector{})
+	var missing *adapter.MissingAnswersError
+	if len(sockets) != 1 || !errors.As(err, &missing) || time.Since(begin) > neverBlocks {
+		t.Errorf("fetched %d sockets in %v: %v", len(sockets), time.Since(begin), err)
+	}
 
 	r.restart()
-	begin := time.Now()
+	begin = time.Now()
 	numbered(a, 2100, 2200)
 	checkOrder(t, b.wait(`["n",2199]`), 0, 2200)
 	t.Logf("the backlog arrived %v after Redis", time.Since(begin))
@@ -83,6 +89,7 @@ func testOutage(t *testing.T, r instance) {
 
 func TestOutageEmbedded(t *testing.T) { testOutage(t, runEmbedded(t)) }
 func TestOutageProcess(t *testing.T)  { testOutage(t, runProcess(t)) }
+func TestOutageSharded(t *testing.T)  { testOutage(t, runProcess(t), redis.WithSharded(redis.Dynamic)) }
 
 func TestBacklogIsBounded(t *testing.T) {
 	r := runEmbedded(t)
@@ -105,10 +112,26 @@ func TestBacklogIsBounded(t *testing.T) {
 // A Redis that is stopped accepts connections and answers nothing.
 func TestHang(t *testing.T) {
 	t.Parallel()
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			testHang(t, f.opts...)
+		})
+	}
+}
+
+func testHang(t *testing.T, opts ...redis.Option) {
 	r := runProcess(t)
-	a := start(t, redis.New(r.url()), nodeOptions{}).ready()
-	b := start(t, redis.New(r.url()), nodeOptions{}).ready()
+	a := start(t, redis.New(r.url(), opts...), nodeOptions{}).ready()
+	b := start(t, redis.New(r.url(), opts...), nodeOptions{}).ready()
 	r.pause()
+	called := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*patience)
+	defer cancel()
+	go func() {
+		_, err := a.adapter.FetchSockets(ctx, adapter.Selector{})
+		called <- err
+	}()
 	longest := time.Duration(0)
 	sent := 0
 	for begin := time.Now(); a.backend.Stats().Connected; sent++ {
@@ -117,6 +140,14 @@ func TestHang(t *testing.T) {
 		}
 		longest = max(longest, numbered(a, sent, sent+1))
 		time.Sleep(10 * time.Millisecond)
+	}
+	select {
+	case err := <-called:
+		if missing := (*adapter.MissingAnswersError)(nil); !errors.As(err, &missing) {
+			t.Errorf("a call that was under way: %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("a call that was under way waits on")
 	}
 	lost := a.backend.Stats().Dropped
 	longest = max(longest, numbered(a, sent, sent+100))
@@ -164,6 +195,9 @@ type proxy struct {
 	deaf     atomic.Bool
 	accepted atomic.Int64
 	wg       sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
 }
 
 func runProxy(t *testing.T, target string) *proxy {
@@ -172,7 +206,7 @@ func runProxy(t *testing.T, target string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{Listener: l, target: target}
+	p := &proxy{Listener: l, target: target, conns: make(map[net.Conn]struct{})}
 	p.wg.Go(func() {
 		for {
 			conn, err := l.Accept()
@@ -186,8 +220,26 @@ func runProxy(t *testing.T, target string) *proxy {
 	return p
 }
 
+// reset ends all connections with a TCP reset.
+func (p *proxy) reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.conns {
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		_ = conn.Close()
+	}
+}
+
 func (p *proxy) serve(client net.Conn) {
 	defer client.Close()
+	p.mu.Lock()
+	p.conns[client] = struct{}{}
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.conns, client)
+		p.mu.Unlock()
+	}()
 	server, err := net.Dial("tcp", p.target)
 	if err != nil {
 		return
@@ -233,6 +285,37 @@ func TestDeafConnection(t *testing.T) {
 	eventually(t, "publishing goes on", func() bool { return n.backend.Stats().Published == 1 })
 	if err := n.backend.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A reset of all connections costs no more than what was under way.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			r := runProcess(t)
+			p := runProxy(t, r.addr())
+			a := start(t, redis.New("redis://"+p.Addr().String(), f.opts...), nodeOptions{}).ready()
+			b := start(t, redis.New(r.url(), f.opts...), nodeOptions{}).ready()
+			sent := 0
+			for i := range 3 {
+				numbered(a, sent, sent+100)
+				sent += 100
+				p.reset()
+				eventually(t, "the connection is resumed", func() bool { return a.backend.Stats().Reconnects == uint64(i+1) })
+			}
+			numbered(a, sent, sent+100)
+			sent += 100
+			checkRising(t, b.wait(fmt.Sprintf(`["n",%d]`, sent-1)), sent, a.backend.Stats().Dropped)
+			for _, n := range []*node{a, b} {
+				if err := n.backend.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			p.Close()
+			p.wg.Wait()
+		})
 	}
 }
 

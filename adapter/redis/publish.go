@@ -39,12 +39,16 @@ type publisher struct {
 	client goredis.UniversalClient
 	queue  *queue
 	link   *link
-	sub    *subscriber
+	sub    listener
 	log    *slog.Logger
 
 	// anchor is a name that picks one node of a Redis Cluster for everything:
 	// messages keep their order only if they enter the cluster in one place.
 	anchor string
+
+	// sharded says that channels are those of sharded Pub/Sub, each of which
+	// has a server of its own in a Redis Cluster.
+	sharded bool
 
 	stop chan struct{} // closed: send what is queued, and end
 	done chan struct{} // closed when run has ended
@@ -62,9 +66,12 @@ type publisher struct {
 	heard   map[string]int64  // subscribers of the request channels as last seen
 	unheard int               // heartbeats in a row that missed an own subscription
 	refused bool              // Redis refused the last publication
+
+	// audiences are those of the channels of a Redis Cluster as last seen.
+	audiences map[string]audience
 }
 
-func newPublisher(client goredis.UniversalClient, l *link, sub *subscriber, c config) *publisher {
+func newPublisher(client goredis.UniversalClient, l *link, sub listener, c config) *publisher {
 	p := &publisher{
 		client: client,
 		queue:  newQueue(c.backlogMessages, c.backlogBytes),
@@ -75,6 +82,9 @@ func newPublisher(client goredis.UniversalClient, l *link, sub *subscriber, c co
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 		heard:  make(map[string]int64),
+
+		sharded:   c.sharded != "",
+		audiences: make(map[string]audience),
 	}
 	if c.streams != nil {
 		p.maxLen, p.lastIDs = c.streams.maxLen, make(map[string]string)
@@ -254,6 +264,12 @@ func (p *publisher) observe(ctx context.Context) {
 // drain publishes what is queued until nothing is left or the link breaks.
 func (p *publisher) drain(ctx context.Context) {
 	for p.link.isUp() && ctx.Err() == nil {
+		if p.sharded {
+			if !p.drainSharded(ctx) {
+				return
+			}
+			continue
+		}
 		if err := p.recall(ctx); err != nil {
 			p.link.down(err)
 			return
@@ -398,11 +414,26 @@ func (p *publisher) settleBatch(ctx context.Context, outcomes []outcome, err err
 func (p *publisher) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, execTimeout)
 	defer cancel()
+	if p.sharded {
+		return p.pingAll(ctx)
+	}
 	node, err := p.node(ctx, nil)
 	if err != nil {
 		return err
 	}
-	return node.Ping(ctx).Err()
+	if err := node.Ping(ctx).Err(); err != nil {
+		reload(ctx, p.client)
+		return err
+	}
+	return nil
+}
+
+// reload asks a client for news of its Redis Cluster, after a server did not
+// answer: of itself it would take a minute to look for another one.
+func reload(ctx context.Context, client goredis.UniversalClient) {
+	if cluster, ok := client.(*goredis.ClusterClient); ok {
+		cluster.ReloadState(ctx)
+	}
 }
 
 // count returns the number of subscribers of each channel. It may be called
@@ -413,10 +444,10 @@ func (p *publisher) count(ctx context.Context, names []string) (map[string]int64
 	}
 	cluster, ok := p.client.(*goredis.ClusterClient)
 	if !ok {
-		return p.client.PubSubNumSub(ctx, names...).Result()
+		return numSub(ctx, p.client, p.sharded, names)
 	}
 	// Each server of a cluster counts its own subscribers, replicas included.
-	var sum counts
+	sum := counts{sharded: p.sharded}
 	if err := cluster.ForEachMaster(ctx, sum.add(names)); err != nil {
 		return nil, err
 	}

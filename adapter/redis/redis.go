@@ -37,7 +37,7 @@ type Backend struct {
 	client    goredis.UniversalClient
 	link      *link
 	publisher *publisher
-	sub       *subscriber
+	sub       listener
 	streams   *streams // nil in the other families
 	cancel    context.CancelFunc
 
@@ -50,31 +50,50 @@ type Backend struct {
 	namespaces map[string]bus // by channel and pattern
 }
 
-// New returns a back-end that connects to the Redis of a URL in the form of
-// go-redis: redis://, rediss:// or unix://, with options as query parameters.
-// Time-outs that the URL does not set are two seconds. A URL or an option that
-// is wrong makes Start fail with [ErrConfig].
+// New returns a back-end that connects to the Redis of a URL:
+//
+//	redis://user:password@host:6379/0              one server
+//	rediss://host:6379                             the same over TLS; see WithTLS
+//	unix://user:password@/path/to/redis.sock?db=0  one server on this machine
+//	redis+sentinel://host1:26379,host2/mymaster/0  the master that Sentinels name
+//	redis+cluster://user:password@host1:6379,host2 a Redis Cluster, of which any server will do
+//
+// User, password and database may be left out; rediss+sentinel and
+// rediss+cluster are over TLS. In a URL of Sentinels user and password are
+// theirs, and those of Redis the parameters username and password. The query
+// takes the other options of go-redis, as in ?read_timeout=3s, and its own
+// forms of URLs are understood: redis:// with the parameter master_name, or with
+// addr.
+//
+// Time-outs that the URL does not set are two seconds. Retries are the
+// back-end's own. A URL or an option that is wrong makes Start fail with
+// [ErrConfig].
 func New(url string, opts ...Option) *Backend {
+	c := newConfig(opts)
 	return &Backend{
-		config: newConfig(opts),
-		open:   func() (goredis.UniversalClient, error) { return dial(url) },
+		config: c,
+		open:   func() (goredis.UniversalClient, error) { return dial(url, c.tls) },
 		owned:  true,
 	}
 }
 
 // FromClient returns a back-end over a client of the caller's, which stays the
-// caller's to close: for Sentinel, Cluster, and all that a URL does not say.
+// caller's to close: for all that a URL does not say.
 //
 // The time-outs of the client decide how soon a Redis that hangs is noticed,
 // and how long Close may take beyond its context; ContextTimeoutEnabled,
 // DialerRetries of 1 and time-outs of about two seconds serve best. Messages
 // are never sent twice, whatever its MaxRetries.
 func FromClient(client goredis.UniversalClient, opts ...Option) *Backend {
+	c := newConfig(opts)
 	return &Backend{
-		config: newConfig(opts),
+		config: c,
 		open: func() (goredis.UniversalClient, error) {
-			if client == nil {
+			switch {
+			case client == nil:
 				return nil, fmt.Errorf("%w: FromClient: the client is nil", ErrConfig)
+			case c.tls != nil:
+				return nil, fmt.Errorf("%w: WithTLS: FromClient's client has its own", ErrConfig)
 			}
 			return client, nil
 		},
@@ -103,7 +122,7 @@ func (b *Backend) Start(node adapter.Node) error {
 	b.log, b.client, b.cancel = node.Logger(), client, cancel
 	b.namespaces = make(map[string]bus)
 	b.link = newLink(b.log)
-	b.sub = newSubscriber(client, b.link, b.receive)
+	b.sub = b.newListener(client)
 	b.publisher = newPublisher(client, b.link, b.sub, b.config)
 	b.started = true
 	if b.config.streams != nil {
@@ -132,10 +151,20 @@ func (b *Backend) Open(host adapter.Host) (adapter.Adapter, error) {
 
 // newBus is where the families part.
 func (b *Backend) newBus(host adapter.Host) bus {
-	if b.streams != nil {
+	switch {
+	case b.streams != nil:
 		return newStreamNamespace(b, host)
+	case b.config.sharded != "":
+		return newShardedNamespace(b, host)
 	}
 	return newNamespace(b, host)
+}
+
+func (b *Backend) newListener(client goredis.UniversalClient) listener {
+	if b.config.sharded != "" {
+		return newShardListener(client, b.link, b.receive)
+	}
+	return newSubscriber(client, b.link, b.receive)
 }
 
 // bus is what the back-end knows of a namespace, whatever its family.
@@ -151,6 +180,32 @@ type bus interface {
 	receive(*goredis.Message) error
 
 	adapter() adapter.Adapter
+}
+
+// listener hears what is subscribed to, for all namespaces. Its methods may be
+// called concurrently; add and remove do not wait for the network.
+type listener interface {
+	add(...subscription)
+	remove(...subscription)
+
+	// missing returns the names that Redis has not confirmed, in order.
+	missing() []string
+
+	// requestChannels returns the channels by which nodes are counted,
+	// confirmedRequestChannels those that Redis has confirmed.
+	requestChannels() []string
+	confirmedRequestChannels() []string
+
+	// settled waits until what was to be added when it was called is
+	// confirmed, or for a bounded time.
+	settled(context.Context)
+
+	// reset gives up the present connections for new ones.
+	reset(cause error)
+
+	// run listens until its context ends, then ended is closed.
+	run(context.Context)
+	ended() <-chan struct{}
 }
 
 func (b *Backend) usable() error {
@@ -210,19 +265,39 @@ func (b *Backend) receive(m *goredis.Message) {
 		}
 		return
 	}
-	name := m.Pattern
-	if name == "" {
-		name = m.Channel
-	}
-	b.mu.Lock()
-	n := b.namespaces[name]
-	b.mu.Unlock()
+	n := b.busOf(m)
 	if n == nil {
 		return
 	}
 	if err := n.receive(m); err != nil {
 		b.complain(m.Channel, err)
 	}
+}
+
+// busOf returns the namespace that a message is for, or nil.
+func (b *Backend) busOf(m *goredis.Message) bus {
+	name := m.Pattern
+	if name == "" {
+		name = m.Channel
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := b.namespaces[name]; n != nil || b.config.sharded == "" {
+		return n
+	}
+	return b.shardedBus(name)
+}
+
+// serverCount returns how many nodes hear a request channel.
+func (b *Backend) serverCount(ctx context.Context, channel string) (int, error) {
+	if err := b.link.status(); err != nil {
+		return 0, fmt.Errorf("redis: not connected: %w", err)
+	}
+	counts, err := b.publisher.count(ctx, []string{channel})
+	if err != nil {
+		return 0, fmt.Errorf("redis: counting nodes: %w", err)
+	}
+	return max(1, int(counts[channel])), nil
 }
 
 // complain counts a message that was not understood, and logs at most one in a
@@ -238,7 +313,12 @@ func (b *Backend) complain(channel string, err error) {
 
 // Fleet returns the name of the fleet for [adapter.Join]. The Redis is no part
 // of it: nodes may know it by different addresses.
-func (b *Backend) Fleet() string { return "redis " + b.config.key }
+func (b *Backend) Fleet() string {
+	if b.config.sharded != "" {
+		return "redis-sharded " + b.config.key
+	}
+	return "redis " + b.config.key
+}
 
 // Ready implements [adapter.Backend].
 func (b *Backend) Ready(ctx context.Context) error {
@@ -324,7 +404,7 @@ func (b *Backend) Close(ctx context.Context) error {
 		errs = append(errs, b.client.Close())
 	}
 	<-b.publisher.done
-	<-b.sub.done
+	<-b.sub.ended()
 	if b.streams != nil {
 		b.streams.wait()
 	}

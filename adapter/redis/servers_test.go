@@ -4,7 +4,6 @@ package redis_test
 
 import (
 	"context"
-	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,41 +14,74 @@ import (
 	"github.com/roomspan/roomspan/adapter/redis"
 )
 
-// runServers starts a Redis Cluster of three servers.
+// runServers starts a Redis Cluster of three servers, each with a third of the
+// slots.
 func runServers(t *testing.T) []string {
 	t.Helper()
-	const slots = 16384
 	var addrs []string
-	for i := range 3 {
-		p := runProcess(t, "--cluster-enabled", "yes")
+	for _, p := range runCluster(t) {
 		addrs = append(addrs, p.addr())
-		client := goredis.NewClient(&goredis.Options{Addr: p.addr()})
-		defer client.Close()
-		if err := client.ClusterAddSlotsRange(t.Context(), slots*i/3, slots*(i+1)/3-1).Err(); err != nil {
-			t.Fatal(err)
-		}
-		// Without this all begin in the same epoch, and take time to agree.
-		if err := client.Do(t.Context(), "cluster", "set-config-epoch", strconv.Itoa(i+1)).Err(); err != nil {
-			t.Fatal(err)
-		}
-		host, port, err := net.SplitHostPort(addrs[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := client.ClusterMeet(t.Context(), host, port).Err(); err != nil {
-			t.Fatal(err)
-		}
 	}
-	for _, addr := range addrs {
-		client := goredis.NewClient(&goredis.Options{Addr: addr})
+	return addrs
+}
+
+const slots = 16384
+
+func runCluster(t *testing.T, args ...string) []*process {
+	t.Helper()
+	var servers []*process
+	for i := range 3 {
+		p := runMember(t, args...)
+		p.do("cluster", "addslotsrange", slots*i/3, slots*(i+1)/3-1)
+		// Without this all begin in the same epoch, and take time to agree.
+		p.do("cluster", "set-config-epoch", i+1)
+		p.meet(servers)
+		servers = append(servers, p)
+	}
+	awaitCluster(t, servers)
+	return servers
+}
+
+// runMember starts one more server of a Redis Cluster. Its port of the bus is
+// chosen, as the default may be no port at all.
+func runMember(t *testing.T, args ...string) *process {
+	t.Helper()
+	return runProcessAs(t, func(p *process) {
+		p.busPort = freePort(t)
+		p.args = append([]string{"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(p.busPort)}, args...)
+	})
+}
+
+func (p *process) meet(others []*process) {
+	p.t.Helper()
+	if len(others) > 0 {
+		p.do("cluster", "meet", "127.0.0.1", others[0].port, others[0].busPort)
+	}
+}
+
+// awaitCluster waits until all servers know each other.
+func awaitCluster(t *testing.T, servers []*process) {
+	t.Helper()
+	for _, p := range servers {
+		client := goredis.NewClient(&goredis.Options{Addr: p.addr()})
 		defer client.Close()
 		eventually(t, "the servers agree", func() bool {
 			links, _ := client.ClusterLinks(context.Background()).Result()
 			info, err := client.ClusterInfo(context.Background()).Result()
-			return err == nil && len(links) >= 4 && clusterIsUp(info)
+			return err == nil && len(links) >= 2*(len(servers)-1) && clusterIsUp(info)
 		})
 	}
-	return addrs
+}
+
+// slotOwner is which of the servers that began with a third each has a channel.
+func slotOwner(channel string) int {
+	owner := 0
+	for i := range 3 {
+		if redis.SlotOf(channel) >= slots*i/3 {
+			owner = i
+		}
+	}
+	return owner
 }
 
 func clusterIsUp(info string) bool {

@@ -11,26 +11,14 @@ import (
 	"github.com/roomspan/roomspan/adapter"
 )
 
-// streamsACL is what the package documentation says that the Streams family
-// needs, with its default names.
-var streamsACL = []any{
-	"resetkeys", "~socket.io", "~sio:session:*", "resetchannels", "&socket.io#*", "-@all",
-	"+hello", "+ping", "+time", "+subscribe", "+unsubscribe", "+publish", "+pubsub|numsub",
-	"+xadd", "+xread", "+xrange", "+xrevrange", "+xinfo|stream", "+set", "+getdel",
-}
-
 // A user that may do nothing else is enough, and nothing of it is too much.
 func TestStreamsACL(t *testing.T) {
 	t.Parallel()
 	r := runProcess(t)
 	admin := goredis.NewClient(&goredis.Options{Addr: r.addr()})
 	defer admin.Close()
-	rules := append([]any{"acl", "setuser", "roomspan", "on", ">secret"}, streamsACL...)
-	if err := admin.Do(t.Context(), rules...).Err(); err != nil {
-		t.Fatal(err)
-	}
-	// The name of the client library, of which Redis knows from version 7.2 on.
-	_ = admin.Do(t.Context(), "acl", "setuser", "roomspan", "+client|setinfo").Err()
+	rights := rightsOf(t, "streams")
+	grant(t, admin, "roomspan", rights)
 	url := "redis://roomspan:secret@" + r.addr()
 	a, b := startRecoverer(t, url), startRecoverer(t, url)
 	c := newClient(t, a, "client")
@@ -80,8 +68,8 @@ func TestStreamsACL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, rule := range streamsACL {
-		if command, ok := strings.CutPrefix(rule.(string), "+"); ok && !strings.Contains(stats, "cmdstat_"+command+":") {
+	for _, right := range rights {
+		if command, ok := strings.CutPrefix(right, "+"); ok && !strings.Contains(stats, "cmdstat_"+command+":") {
 			t.Errorf("%s is not used", command)
 		}
 	}

@@ -1,8 +1,10 @@
 package redis
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strconv"
+	"time"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -85,20 +87,30 @@ func appendEntryData(dst []byte, m *cluster.Message) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
+// appendClusterOptsJSON appends opts with its flags.
 func appendClusterOptsJSON(dst []byte, m *cluster.Message) []byte {
 	dst = appendStringsJSON(append(dst, `"opts":{"rooms":`...), m.Selector.Rooms)
 	dst = appendStringsJSON(append(dst, `,"except":`...), m.Selector.Except)
 	dst = append(dst, `,"flags":{`...)
 	if m.Flags.Volatile {
-		dst = append(dst, `"volatile":true`...)
+		dst = append(dst, `"volatile":true,`...)
 	}
 	if m.Flags.NoCompress {
-		if m.Flags.Volatile {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, `"compress":false`...)
+		dst = append(dst, `"compress":false,`...)
 	}
-	return append(dst, "}}"...)
+	if timeout := ackTimeout(m); timeout > 0 {
+		dst = strconv.AppendInt(append(dst, `"timeout":`...), timeout.Milliseconds(), 10)
+	}
+	return append(bytes.TrimSuffix(dst, []byte{','}), `}}`...)
+}
+
+// ackTimeout is the time-out that a message names: that of a broadcast whose
+// clients are to answer.
+func ackTimeout(m *cluster.Message) time.Duration {
+	if m.Type != cluster.Broadcast || m.RequestID == "" {
+		return 0
+	}
+	return m.Timeout
 }
 
 // appendEnvelope appends a message that goes by Pub/Sub: always msgpack. after

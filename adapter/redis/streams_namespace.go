@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -184,15 +183,11 @@ func (n *streamNamespace) add(m *cluster.Message) (seq uint64, err error) {
 // ServerCount implements [cluster.Counter]. It fails at once while Redis is
 // away.
 func (n *streamNamespace) ServerCount(ctx context.Context) (int, error) {
-	if err := n.backend.link.status(); err != nil {
-		return 0, fmt.Errorf("redis: not connected: %w", err)
-	}
-	counts, err := n.backend.publisher.count(ctx, []string{n.public})
-	if err != nil {
-		return 0, fmt.Errorf("redis: counting nodes: %w", err)
-	}
-	return max(1, int(counts[n.public])), nil
+	return n.backend.serverCount(ctx, n.public)
 }
+
+// Reachable implements [cluster.Reacher]: requests are not kept for an outage.
+func (n *streamNamespace) Reachable() (<-chan struct{}, error) { return n.backend.link.reachable() }
 
 // Close implements [cluster.Bus].
 func (n *streamNamespace) Close() error {

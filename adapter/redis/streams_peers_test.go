@@ -135,16 +135,13 @@ func TestStreamOptions(t *testing.T) {
 func TestStreamsInRedisCluster(t *testing.T) {
 	t.Parallel()
 	addrs := runServers(t)
-	rules := append([]any{"acl", "setuser", "roomspan", "on", ">secret"}, streamsACL...)
-	rules = append(rules, "~socket.io-*", "+cluster|slots", "+command")
+	rights := append(rightsOf(t, "streams"), "~socket.io-*")
+	rights = append(append(rights, rightsOf(t, "cluster")...), rightsOf(t, "streams cluster")...)
 	var admins []*goredis.Client
 	for _, addr := range addrs {
 		admin := goredis.NewClient(&goredis.Options{Addr: addr})
 		defer admin.Close()
-		if err := admin.Do(t.Context(), rules...).Err(); err != nil {
-			t.Fatal(err)
-		}
-		_ = admin.Do(t.Context(), "acl", "setuser", "roomspan", "+client|setinfo").Err() // as in TestStreamsACL
+		grant(t, admin, "roomspan", rights)
 		admins = append(admins, admin)
 	}
 	var nodes []*node

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,11 +23,25 @@ var (
 	errEnded = errors.New("redis: subscriber ended")
 )
 
+// firstSubs is how many subscriptions are made before anything is read: the
+// answers to more would pile up at Redis.
+const firstSubs = 1000
+
 // subscription is a channel or pattern that is listened to.
 type subscription struct {
 	name    string
 	pattern bool // name is a pattern
 	request bool // name is the request channel, by which nodes are counted
+	sharded bool // name is a channel of sharded Pub/Sub
+	room    bool // name comes and goes with a room, and nobody waits for it
+	user    bus  // whose a sharded channel is
+}
+
+// keeper is told what becomes of the connection of a subscriber.
+type keeper interface {
+	deaf(error) // the connection is lost
+	hearing()   // all subscriptions of the connection are confirmed
+	touch()     // a subscription was confirmed or removed
 }
 
 // change is what is to be done on the live connection.
@@ -46,8 +59,8 @@ type change struct {
 // one is made after a pause.
 type subscriber struct {
 	client goredis.UniversalClient
-	link   *link
-	log    *slog.Logger
+	keeper keeper
+	ear    *ear // nil unless it hears sharded channels
 	handle func(*goredis.Message)
 	done   chan struct{} // closed when run has ended
 
@@ -63,11 +76,10 @@ type subscriber struct {
 	fail        func(error) // ends the present session; nil if there is none
 }
 
-func newSubscriber(client goredis.UniversalClient, l *link, handle func(*goredis.Message)) *subscriber {
+func newSubscriber(client goredis.UniversalClient, k keeper, handle func(*goredis.Message)) *subscriber {
 	return &subscriber{
 		client:      client,
-		link:        l,
-		log:         l.log,
+		keeper:      k,
 		handle:      handle,
 		done:        make(chan struct{}),
 		wake:        make(chan struct{}, 1),
@@ -98,7 +110,7 @@ func (s *subscriber) remove(subs ...subscription) {
 	s.note(change{false, subs})
 	s.mu.Unlock()
 	s.signal()
-	s.link.touch()
+	s.keeper.touch()
 }
 
 // note keeps a change for the present session; the next one begins with what
@@ -115,6 +127,20 @@ func (s *subscriber) signal() {
 	default:
 	}
 }
+
+// forget drops a subscription that Redis has ended, or refused.
+func (s *subscriber) forget(name string) {
+	s.mu.Lock()
+	delete(s.wanted, name)
+	delete(s.unconfirmed, name)
+	s.mu.Unlock()
+}
+
+// settled implements [listener]: what is subscribed to here is there before
+// anything is published.
+func (s *subscriber) settled(context.Context) {}
+
+func (s *subscriber) ended() <-chan struct{} { return s.done }
 
 // missing returns the names that Redis has not confirmed, in order.
 func (s *subscriber) missing() []string {
@@ -165,7 +191,8 @@ func (s *subscriber) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.link.deaf(err)
+		s.keeper.deaf(err)
+		reload(ctx, s.client)
 		if heard {
 			pause.reset()
 		}
@@ -220,6 +247,11 @@ func (s *subscriber) begin(end func(error)) []subscription {
 		subs = append(subs, sub)
 	}
 	s.received.Store(true)
+	if len(subs) > firstSubs {
+		s.note(change{true, subs[firstSubs:]})
+		s.signal()
+		subs = subs[:firstSubs]
+	}
 	return subs
 }
 
@@ -244,7 +276,7 @@ func (s *subscriber) read(ctx context.Context, conn *goredis.PubSub) (heard bool
 		// A deadline could fall between the halves of a reply, and the rest
 		// would be read as the next one: the writer watches the time instead.
 		v, err := conn.ReceiveTimeout(ctx, 0)
-		if err != nil {
+		if err != nil && (s.ear == nil || !s.ear.elsewhere(err)) {
 			if ctx.Err() != nil {
 				err = context.Cause(ctx)
 			}
@@ -258,24 +290,41 @@ func (s *subscriber) read(ctx context.Context, conn *goredis.PubSub) (heard bool
 		case *goredis.Subscription:
 			s.confirm(v)
 		}
-		if !heard && len(s.missing()) == 0 {
+		if !heard && s.whole() {
 			heard = true
-			s.link.hearing()
+			s.keeper.hearing()
 		}
 	}
 }
 
+// whole reports whether all subscriptions are confirmed.
+func (s *subscriber) whole() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.unconfirmed) == 0
+}
+
 // confirm notes that Redis has carried out a subscription.
 func (s *subscriber) confirm(v *goredis.Subscription) {
-	if v.Kind != "subscribe" && v.Kind != "psubscribe" {
+	switch v.Kind {
+	case "subscribe", "psubscribe", "ssubscribe":
+	case "sunsubscribe":
+		if s.ear != nil {
+			s.ear.unsubscribed(v.Channel)
+		}
+		return
+	default:
 		return
 	}
 	s.mu.Lock()
 	delete(s.unconfirmed, v.Channel)
 	last := len(s.unconfirmed) == 0
 	s.mu.Unlock()
+	if s.ear != nil {
+		s.ear.confirmed(v.Channel)
+	}
 	if last {
-		s.link.touch()
+		s.keeper.touch()
 	}
 }
 
@@ -327,42 +376,64 @@ func (s *subscriber) apply(ctx context.Context, conn *goredis.PubSub) error {
 	return nil
 }
 
+// names are the names of subscriptions by their commands.
+type names struct{ channels, patterns, sharded []string }
+
 // subscribe sends the commands for subs. Channels go first: in a Redis Cluster
 // the first of them decides which server the connection is made to.
 func subscribe(ctx context.Context, conn *goredis.PubSub, subs []subscription) error {
-	channels, patterns := split(subs)
-	if len(channels) > 0 {
-		if err := conn.Subscribe(ctx, channels...); err != nil {
+	n := split(subs)
+	if len(n.channels) > 0 {
+		if err := conn.Subscribe(ctx, n.channels...); err != nil {
 			return err
 		}
 	}
-	if len(patterns) > 0 {
-		return conn.PSubscribe(ctx, patterns...)
+	if len(n.patterns) > 0 {
+		if err := conn.PSubscribe(ctx, n.patterns...); err != nil {
+			return err
+		}
 	}
-	return nil
+	return eachAlone(ctx, n.sharded, conn.SSubscribe)
 }
 
 func unsubscribe(ctx context.Context, conn *goredis.PubSub, subs []subscription) error {
-	channels, patterns := split(subs)
+	n := split(subs)
 	// Without names the client would unsubscribe from everything.
-	if len(channels) > 0 {
-		if err := conn.Unsubscribe(ctx, channels...); err != nil {
+	if len(n.channels) > 0 {
+		if err := conn.Unsubscribe(ctx, n.channels...); err != nil {
 			return err
 		}
 	}
-	if len(patterns) > 0 {
-		return conn.PUnsubscribe(ctx, patterns...)
+	if len(n.patterns) > 0 {
+		if err := conn.PUnsubscribe(ctx, n.patterns...); err != nil {
+			return err
+		}
+	}
+	return eachAlone(ctx, n.sharded, conn.SUnsubscribe)
+}
+
+// eachAlone sends a command for each name: a Redis Cluster takes only names of
+// one slot together, and refuses all for the sake of one.
+func eachAlone(ctx context.Context, names []string, do func(context.Context, ...string) error) error {
+	for _, name := range names {
+		if err := do(ctx, name); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func split(subs []subscription) (channels, patterns []string) {
+func split(subs []subscription) names {
+	var n names
 	for _, sub := range subs {
-		if sub.pattern {
-			patterns = append(patterns, sub.name)
-		} else {
-			channels = append(channels, sub.name)
+		switch {
+		case sub.pattern:
+			n.patterns = append(n.patterns, sub.name)
+		case sub.sharded:
+			n.sharded = append(n.sharded, sub.name)
+		default:
+			n.channels = append(n.channels, sub.name)
 		}
 	}
-	return channels, patterns
+	return n
 }

@@ -1,0 +1,241 @@
+//go:build unix
+
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/adaptertest"
+	"github.com/roomspan/roomspan/adapter/redis"
+)
+
+func clusterURL(addrs []string) string { return "redis+cluster://" + strings.Join(addrs, ",") }
+
+// TestClusterSuite holds that the mode Static passes the suite in a Redis
+// Cluster too. The others cannot: they keep the order in each channel only.
+func TestClusterSuite(t *testing.T) {
+	t.Parallel()
+	addrs := runServers(t)
+	var clusters atomic.Int64
+	adaptertest.Run(t, func(*testing.T) func() adapter.Backend {
+		key := redis.WithKey(fmt.Sprintf("cluster%d", clusters.Add(1)))
+		return func() adapter.Backend { return redis.New(clusterURL(addrs), key, redis.WithSharded(redis.Static)) }
+	}, adaptertest.Abilities{})
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			a, b := pair(t, clusterURL(addrs), redis.WithSharded(mode), redis.WithTimes(0, 0))
+			converse(t, a, b)
+		})
+	}
+}
+
+// TestClusterFailover holds that nodes come back by themselves, each message at
+// most once and in order, when the server that has their channel is killed and
+// its replica takes over.
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			servers := runCluster(t, "--cluster-node-timeout", "500", "--cluster-replica-validity-factor", "0")
+			var addrs []string
+			for _, p := range servers {
+				addrs = append(addrs, p.addr())
+			}
+			channel := "socket.io" // by which plain Pub/Sub chooses a server
+			if f.name == "sharded" {
+				channel = "socket.io#/#"
+			}
+			master := servers[slotOwner(channel)]
+			replica := runMember(t, "--cluster-node-timeout", "500", "--cluster-replica-validity-factor", "0")
+			replica.meet(servers)
+			awaitCluster(t, append(slices.Clone(servers), replica))
+			replica.do("cluster", "replicate", master.do("cluster", "myid"))
+			eventually(t, "there is a replica", func() bool {
+				return strings.Contains(replica.do("info", "replication").(string), "master_link_status:up")
+			})
+			a, b := pair(t, clusterURL(addrs), f.opts...)
+			a.ready()
+			b.ready()
+			numbered(a, 0, 100)
+			b.wait(`["n",99]`)
+			master.stop()
+			sent := 100
+			for begin := time.Now(); a.backend.Stats().Reconnects == 0 || b.backend.Stats().Reconnects == 0; sent++ {
+				if time.Since(begin) > patience {
+					t.Fatalf("the nodes did not come back:\n%s", a.log)
+				}
+				numbered(a, sent, sent+1)
+				time.Sleep(5 * time.Millisecond)
+			}
+			numbered(a, sent, sent+100)
+			sent += 100
+			checkRising(t, b.wait(fmt.Sprintf(`["n",%d]`, sent-1)), sent, a.backend.Stats().Dropped)
+		})
+	}
+}
+
+// checkRising fails if numbers came twice or out of order, or if more are
+// missing than were counted.
+func checkRising(t *testing.T, got []string, sent int, dropped uint64) {
+	t.Helper()
+	last := -1
+	for _, text := range got {
+		n := 0
+		if _, err := fmt.Sscanf(text, `["n",%d]`, &n); err != nil || n <= last {
+			t.Fatalf("%s after %d", text, last)
+		}
+		last = n
+	}
+	lost := sent - len(got)
+	t.Logf("%d of %d lost, %d counted", lost, sent, dropped)
+	if uint64(lost) > dropped {
+		t.Errorf("%d of %d lost, %d counted", lost, sent, dropped)
+	}
+}
+
+// TestClusterRights holds the rights that a Redis Cluster wants in addition.
+func TestClusterRights(t *testing.T) {
+	t.Parallel()
+	addrs := runServers(t)
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			var clients []*goredis.Client
+			for _, addr := range addrs {
+				client := goredis.NewClient(&goredis.Options{Addr: addr})
+				defer client.Close()
+				grant(t, client, "roomspan", append(rightsOf(t, f.name), rightsOf(t, "cluster")...))
+				clients = append(clients, client)
+			}
+			a, b := pair(t, strings.Replace(clusterURL(addrs), "://", "://roomspan:secret@", 1), f.opts...)
+			converse(t, a, b)
+			for _, client := range clients {
+				if log := refusals(t, client); len(log) > 0 {
+					t.Errorf("refused: %v", log)
+				}
+			}
+		})
+	}
+}
+
+// TestResharding holds that nothing is lost or doubled, and that messages to a
+// room keep their order, while the slots of channels move.
+func TestResharding(t *testing.T) {
+	t.Parallel()
+	addrs := runServers(t)
+	room := nodeOptions{rooms: []string{"room"}}
+	opts := []redis.Option{redis.WithSharded(redis.Dynamic), redis.WithTimes(0, 0)}
+	a := start(t, redis.New(clusterURL(addrs), opts...), room).ready()
+	b := start(t, redis.New(clusterURL(addrs), opts...), room).ready()
+	a.emit(`["warm"]`)
+	a.emit(`["warm too"]`, "room")
+	b.wait(`["warm"]`, `["warm too"]`)
+
+	stop := make(chan struct{})
+	sent := make(chan int)
+	go func() {
+		i := 0
+		for ; ; i++ {
+			select {
+			case <-stop:
+				sent <- i
+				return
+			default:
+			}
+			a.emit(fmt.Sprintf(`["room",%d]`, i), "room")
+			a.emit(fmt.Sprintf(`["all",%d]`, i))
+			if i%20 == 0 {
+				b.wait(fmt.Sprintf(`["all",%d]`, max(0, i-200)))
+			}
+		}
+	}()
+	const moves = 6
+	for i := range moves {
+		name := []string{"socket.io#/#room#", "socket.io#/#"}[i%2]
+		moveSlot(t, addrs, redis.SlotOf(name))
+		seen := len(b.host.events())
+		eventually(t, "messages go on", func() bool { return len(b.host.events()) > seen+100 })
+	}
+	close(stop)
+	last := <-sent - 1
+	got := b.wait(fmt.Sprintf(`["all",%d]`, last), fmt.Sprintf(`["room",%d]`, last))
+	for _, kind := range []string{"room", "all"} {
+		next, lost := 0, 0
+		for _, text := range got {
+			if !strings.HasPrefix(text, `["`+kind+`",`) {
+				continue
+			}
+			n, err := strconv.Atoi(strings.TrimSuffix(text[len(kind)+4:], "]"))
+			if err != nil || n < next {
+				t.Fatalf("%s after %d", text, next-1)
+			}
+			lost += n - next
+			next = n + 1
+		}
+		t.Logf("%d of %d messages to %s lost in %d moves", lost, last+1, kind, moves)
+		if lost > 0 {
+			t.Errorf("%d of %d messages to %s lost", lost, last+1, kind)
+		}
+	}
+	for _, n := range []*node{a, b} {
+		if stats := n.backend.Stats(); stats.Reconnects > 0 || stats.Dropped > 0 {
+			t.Errorf("%+v\n%s", stats, n.log)
+		}
+	}
+}
+
+// moveSlot moves an empty slot from the server that has it to the next one, as
+// redis-cli does.
+func moveSlot(t *testing.T, addrs []string, slot int) {
+	t.Helper()
+	ctx := context.Background()
+	clients := make([]*goredis.Client, len(addrs))
+	ids := make([]string, len(addrs))
+	for i, addr := range addrs {
+		clients[i] = goredis.NewClient(&goredis.Options{Addr: addr})
+		defer clients[i].Close()
+		id, err := clients[i].Do(ctx, "cluster", "myid").Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[i] = id
+	}
+	from := -1
+	for i, client := range clients {
+		shards, err := client.ClusterShards(ctx).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, shard := range shards {
+			has := func(r goredis.SlotRange) bool { return r.Start <= int64(slot) && int64(slot) <= r.End }
+			if slices.ContainsFunc(shard.Slots, has) && shard.Nodes[0].ID == ids[i] {
+				from = i
+			}
+		}
+	}
+	if from < 0 {
+		t.Fatalf("nobody has slot %d", slot)
+	}
+	to := (from + 1) % len(addrs)
+	do := func(client *goredis.Client, args ...any) {
+		t.Helper()
+		if err := client.Do(ctx, append([]any{"cluster", "setslot", slot}, args...)...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(clients[to], "importing", ids[from])
+	do(clients[from], "migrating", ids[to])
+	do(clients[to], "node", ids[to])
+	do(clients[from], "node", ids[to])
+	do(clients[(from+2)%len(addrs)], "node", ids[to])
+}
