@@ -89,6 +89,7 @@ both(checks, "room", async (c) => {
 });
 
 both(checks, "room of one socket", async (c) => {
+  await c.b2.ask("join", "any"); // Node may hear of the ids of its sockets later than these can be known
   c.a1.emit("room", c.b2.id, "direct");
   equal(await c.b2.next("msg"), [0, "direct"], "b2");
   await marked(c.a1, c);
@@ -139,6 +140,35 @@ both(checks, "gone from the room after a disconnect", async (c) => {
   do [sockets] = await c.a1.ask("fetch", "left");
   while (sockets.length !== 1);
   equal(sockets[0].id, c.a1.id, "who is left");
+});
+
+both(checks, "sockets of both nodes are moved", async (c) => {
+  for (const name of ["a1", "b1"]) await c[name].ask("join", "moved from");
+  // Node carries it out later, also on its own node.
+  const members = async (room, n) => {
+    let sockets;
+    do [sockets] = await c.a2.ask("fetch", room);
+    while (sockets.length !== n);
+  };
+  c.a2.emit("move", "moved from", "moved to");
+  await members("moved to", 2);
+  c.a2.emit("room", "moved to", "here now");
+  for (const name of ["a1", "b1"]) equal(await c[name].next("msg"), [0, "here now"], name);
+  c.a2.emit("expel", "moved from", "moved to");
+  await members("moved to", 0);
+  c.a2.emit("room", "moved to", "nobody is left");
+  c.a2.emit("room", "moved from", "still here");
+  for (const name of ["a1", "b1"]) equal(await c[name].next("msg"), [0, "still here"], name);
+  await marked(c.a2, c);
+});
+
+both(checks, "events of nodes", async (c) => {
+  for (const x of ["text", { nested: [1, null] }]) {
+    c.a1.emit("notify", x);
+    for (const name of ["b1", "b2"]) equal(await c[name].next("msg"), [0, x], name);
+    equal(await c.a1.ask("poll", x), [[{ x }]], "answers");
+  }
+  await marked(c.a1, c);
 });
 
 checks["namespaces are apart"] = async (t) => {

@@ -1,7 +1,8 @@
 // The events that every server of these tests answers, on the namespaces / and /custom.
 
 // serve lets io, a socket.io Server, answer them; node is the name that whoami tells.
-export function serve(io, node) {
+// joined resolves when the adapter hears the rooms that were joined before.
+export function serve(io, node, joined = async () => {}) {
   for (const name of ["/", "/custom"]) {
     const nsp = io.of(name);
     nsp.on("announce", (x) => nsp.local.emit("announced", x));
@@ -13,6 +14,7 @@ export function serve(io, node) {
       socket.on("bcast", (n, x) => nsp.emit("msg", n, x));
       socket.on("join", async (room, done) => {
         await socket.join(room);
+        await joined();
         done();
       });
       socket.on("leave", async (room, done) => {
@@ -32,6 +34,12 @@ export function serve(io, node) {
       });
       socket.on("announce", (x) => nsp.serverSideEmit("announce", x));
       socket.on("kick", (room) => nsp.in(room).disconnectSockets());
+      socket.on("move", (from, to) => nsp.in(from).socketsJoin(to));
+      socket.on("expel", (from, to) => nsp.in(from).socketsLeave(to));
+      socket.on("notify", (x) => nsp.serverSideEmit("notified", x));
+      socket.on("poll", (x, done) => nsp.serverSideEmit("asked", x, (_, answers) => done(answers)));
     });
+    nsp.on("notified", (x) => nsp.local.emit("msg", 0, x));
+    nsp.on("asked", (x, done) => done({ x }));
   }
 }

@@ -1,14 +1,17 @@
-// A server on Node's own socket.io: node peer-redis.mjs [--port N] [--redis URL] [--parser msgpack] [--eio3 yes].
+// A server on Node's own socket.io: node peer-redis.mjs [--port N] [--redis URL] [--family redis|sharded] [--mode M]
+// [--parser msgpack] [--eio3 yes].
 // It prints "listening on ADDR" when it hears the other nodes in that Redis; without --redis it is alone.
 import { createServer } from "node:http";
-import { createAdapter } from "@socket.io/redis-adapter";
+import { createAdapter, createShardedAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";
 import { Server } from "socket.io";
 import { parse } from "./args.mjs";
 import { parserOf } from "./client.mjs";
 import { serve } from "./contract.mjs";
 
-const { port, redis, parser, eio3 } = parse({ port: 0, redis: "", parser: "", eio3: "" });
+const { port, redis, family, mode, parser, eio3 } = parse({
+  port: 0, redis: "", family: "redis", mode: "dynamic", parser: "", eio3: "",
+});
 
 const http = createServer();
 const options = parser ? { parser: await parserOf(parser) } : {};
@@ -19,11 +22,13 @@ if (redis) {
   const sub = pub.duplicate();
   for (const client of [pub, sub]) client.on("error", (e) => console.error(String(e)));
   await Promise.all([pub.connect(), sub.connect()]);
-  options.adapter = createAdapter(pub, sub);
+  options.adapter = family === "sharded" ? createShardedAdapter(pub, sub, { subscriptionMode: mode }) : createAdapter(pub, sub);
   // The adapter subscribes without saying when it is done. Redis answers in order: after the answer to one more, it is.
-  heard = () => sub.subscribe(`ready of ${process.pid}`, () => {});
+  let asked = 0;
+  const subscribe = (family === "sharded" ? sub.sSubscribe : sub.subscribe).bind(sub);
+  heard = () => subscribe(`ready of ${process.pid}, ${asked++}`, () => {});
 }
 const io = new Server(http, options);
-serve(io, `node-${process.pid}`);
+serve(io, `node-${process.pid}`, family === "sharded" ? heard : undefined);
 await heard();
 http.listen(port, "127.0.0.1", () => console.log(`listening on 127.0.0.1:${http.address().port}`));

@@ -18,7 +18,7 @@ type member struct {
 }
 
 // register gives a namespace the events that the outside tests know.
-func register(io *server.Server, ns *server.Namespace) {
+func register(io *server.Server, ns *server.Namespace, joined func(*server.Namespace)) {
 	ns.OnConnection(func(s *server.Socket) { _ = s.Emit("auth", s.Handshake().Auth) })
 	ns.Handle("message", func(e *server.Event) error {
 		args, err := e.Args()
@@ -41,7 +41,7 @@ func register(io *server.Server, ns *server.Namespace) {
 		}
 		return e.Socket().Emit("echo", args...)
 	})
-	registerRooms(ns)
+	registerRooms(ns, joined)
 	server.Reply(ns, "whoami", func(s *server.Socket, _ any) (identity, error) {
 		return identity{ID: s.ID(), Node: io.NodeID()}, nil
 	})
@@ -49,10 +49,12 @@ func register(io *server.Server, ns *server.Namespace) {
 	registerTold(ns)
 }
 
-func registerRooms(ns *server.Namespace) {
+// joined returns when the adapter hears the rooms that were joined before.
+func registerRooms(ns *server.Namespace, joined func(*server.Namespace)) {
 	server.On2(ns, "bcast", func(_ *server.Socket, n int, x any) error { return ns.Emit("msg", n, x) })
 	server.On(ns, "join", func(s *server.Socket, room string) error {
 		s.Join(room)
+		joined(ns)
 		return nil
 	})
 	server.On(ns, "leave", func(s *server.Socket, room string) error {
@@ -98,7 +100,40 @@ func registerCluster(ns *server.Namespace) {
 		}
 		return err
 	})
+	server.On2(ns, "move", func(_ *server.Socket, from, to string) error { return ns.To(from).Join(to) })
+	server.On2(ns, "expel", func(_ *server.Socket, from, to string) error { return ns.To(from).Leave(to) })
+	registerServerSide(ns)
 	server.On(ns, "announce", func(_ *server.Socket, x any) error { return ns.ServerSideEmit("announce", x) })
 	server.On(ns.ServerSide(), "announce", func(_ *server.Socket, x any) error { return ns.Local().Emit("announced", x) })
 	server.On(ns, "kick", func(_ *server.Socket, room string) error { return ns.To(room).Disconnect(false) })
+}
+
+type polled struct {
+	X any `json:"x"`
+}
+
+func registerServerSide(ns *server.Namespace) {
+	server.On(ns, "notify", func(_ *server.Socket, x any) error { return ns.ServerSideEmit("notified", x) })
+	ns.Handle("poll", func(e *server.Event) error {
+		var x any
+		if err := e.Decode(&x); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(e.Socket().Context(), 2*time.Second)
+		defer cancel()
+		answers, err := server.CallServers[any](ctx, ns, "asked", x)
+		if aerr := e.Ack(answers); aerr != nil {
+			return aerr
+		}
+		return err
+	})
+	server.On(ns.ServerSide(), "notified", func(_ *server.Socket, x any) error { return ns.Local().Emit("msg", 0, x) })
+	server.Reply(ns.ServerSide(), "asked", func(_ *server.Socket, x any) (polled, error) { return polled{x}, nil })
+}
+
+// shardedJoined waits for rooms of the sharded family: what a node publishes waits for them.
+func shardedJoined(ns *server.Namespace) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_, _ = server.CallServers[any](ctx, ns, "asked", nil)
 }

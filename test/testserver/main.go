@@ -24,6 +24,7 @@ import (
 
 type flags struct {
 	addr, path, redis, adapter, cors     string
+	mode                                 string
 	cpuProfile, heapProfile              string
 	parser                               string
 	tlsCert, tlsKey                      string
@@ -46,7 +47,8 @@ func parseFlags() flags {
 	flag.StringVar(&f.addr, "addr", "127.0.0.1:3000", "address to listen on")
 	flag.StringVar(&f.path, "path", "/socket.io/", "path of the Socket.IO endpoint")
 	flag.StringVar(&f.redis, "redis", "", "URL of the Redis that joins the nodes; none: in-memory")
-	flag.StringVar(&f.adapter, "adapter", "redis", "family of the cluster, with -redis: redis, streams, pysocketio, pysocketio-old, redis+pysocketio-old")
+	flag.StringVar(&f.adapter, "adapter", "redis", "family of the cluster, with -redis: redis, sharded, streams, pysocketio, pysocketio-old, redis+pysocketio-old")
+	flag.StringVar(&f.mode, "mode", "dynamic", "subscription mode of the family sharded")
 	flag.StringVar(&f.cors, "cors", "", "origin that may connect from elsewhere, or *")
 	flag.DurationVar(&f.pingInterval, "ping-interval", 25*time.Second, "heartbeat interval")
 	flag.DurationVar(&f.pingTimeout, "ping-timeout", 20*time.Second, "heartbeat time-out")
@@ -158,6 +160,10 @@ func newServer(f flags) (*server.Server, error) {
 	default:
 		return nil, fmt.Errorf("-parser %q: there is only msgpack", f.parser)
 	}
+	joined := func(*server.Namespace) {}
+	if f.adapter == "sharded" {
+		joined = shardedJoined
+	}
 	io, err := server.New(opts...)
 	if err != nil {
 		return nil, err
@@ -167,7 +173,7 @@ func newServer(f flags) (*server.Server, error) {
 		if err != nil {
 			return nil, err
 		}
-		register(io, ns)
+		register(io, ns, joined)
 	}
 	return io, nil
 }
