@@ -95,10 +95,13 @@ func join(t testing.TB, n *node) (c *client, id string) {
 }
 
 // tryDial is dial without a test that fails, and without a reader.
-func tryDial(n *node) (*client, error) {
+func tryDial(n *node) (*client, error) { return tryDialVersion(n, "4") }
+
+// tryDialVersion is tryDial of a client of that version of Engine.IO.
+func tryDialVersion(n *node, version string) (*client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	url := "ws" + strings.TrimPrefix(n.http.URL, "http") + "/socket.io/?EIO=4&transport=websocket"
+	url := "ws" + strings.TrimPrefix(n.http.URL, "http") + "/socket.io/?transport=websocket&EIO=" + version
 	conn, early, _, err := ws.Dialer{NetDial: n.dial}.Dial(ctx, url)
 	if err != nil {
 		return nil, err
