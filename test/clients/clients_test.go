@@ -96,6 +96,17 @@ func TestEIO3(t *testing.T) {
 	}
 }
 
+// TestPythonClient has the client of python-socketio.
+func TestPythonClient(t *testing.T) {
+	p := peer.Start(t, peer.Build(t, "./test/testserver"), "-addr", "127.0.0.1:0")
+	for _, transport := range []string{"polling", "websocket", "upgrade"} {
+		t.Run(transport, func(t *testing.T) {
+			client := peer.Python(t, "client.py", "--url", p.URL(), "--transports", transport)
+			peer.ReadChecks(t, 5*time.Minute, client, "client.py")
+		})
+	}
+}
+
 // TestLedger lets numbered messages flow both ways while the client upgrades from polling to WebSocket: none may be
 // lost, come twice, or come out of order.
 func TestLedger(t *testing.T) {

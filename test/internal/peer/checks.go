@@ -21,9 +21,14 @@ type Check struct {
 // end within limit.
 func Checks(t *testing.T, limit time.Duration, script string, args ...string) {
 	t.Helper()
+	ReadChecks(t, limit, Node(t, script, args...), script)
+}
+
+// ReadChecks does the same with a program that has been started.
+func ReadChecks(t *testing.T, limit time.Duration, p *Process, script string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	p := Node(t, script, args...)
 	checks := 0
 	for {
 		check, err := p.ReadCheck(ctx)
