@@ -24,6 +24,10 @@ type Config struct {
 	HeartbeatInterval time.Duration
 	HeartbeatTimeout  time.Duration
 
+	// Uncounted says that a [Counter] does not count this node, since it hears
+	// nothing but answers.
+	Uncounted bool
+
 	// RequestTimeout is the deadline of a call whose context has none, and of
 	// a request that names none: by default 5 seconds.
 	RequestTimeout time.Duration

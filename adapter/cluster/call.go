@@ -152,7 +152,10 @@ func (a *Adapter) ask(ctx context.Context, r *request, m *Message) error {
 		if err != nil {
 			r.blame(err)
 		} else {
-			r.expect(count - 1)
+			if !a.config.Uncounted {
+				count--
+			}
+			r.expect(count)
 		}
 	}
 	if a.reacher != nil {

@@ -54,13 +54,16 @@ func newNamespace(b *Backend, host adapter.Host) *namespace {
 		ownBroadcast: string(msgp.AppendString(msgp.AppendArrayHeader(nil, 3), uid)),
 		ownRequest:   `{"uid":"` + uid + `"`,
 	}
-	n.node = cluster.New(host, n, cluster.Config{NodeID: uid})
+	n.node = cluster.New(host, n, cluster.Config{NodeID: uid, Uncounted: b.emits})
 	return n
 }
 
 func (n *namespace) adapter() adapter.Adapter { return n.node }
 
 func (n *namespace) subscriptions() []subscription {
+	if n.backend.emits {
+		return []subscription{{name: n.response}, {name: n.own}}
+	}
 	return []subscription{
 		{name: n.pattern, pattern: true},
 		{name: n.request, request: true},

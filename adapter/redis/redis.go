@@ -35,6 +35,7 @@ type Backend struct {
 	// Set by Start, and constant from then on.
 	log       *slog.Logger
 	client    goredis.UniversalClient
+	emits     bool // the node hears nothing but answers, if the family lets it
 	link      *link
 	publisher *publisher
 	sub       listener
@@ -121,6 +122,9 @@ func (b *Backend) Start(node adapter.Node) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.log, b.client, b.cancel = node.Logger(), client, cancel
 	b.namespaces = make(map[string]bus)
+	if e, ok := node.(adapter.EmitterNode); ok {
+		b.emits = e.EmitsOnly()
+	}
 	b.link = newLink(b.log)
 	b.sub = b.newListener(client)
 	b.publisher = newPublisher(client, b.link, b.sub, b.config)

@@ -48,13 +48,16 @@ func newShardedNamespace(b *Backend, host adapter.Host) *shardedNamespace {
 	if n.mode != Static {
 		host = newRoomWatcher(host, n)
 	}
-	n.node = &shardedAdapter{Adapter: cluster.New(host, n, cluster.Config{NodeID: n.uid}), namespace: n}
+	n.node = &shardedAdapter{Adapter: cluster.New(host, n, cluster.Config{NodeID: n.uid, Uncounted: b.emits}), namespace: n}
 	return n
 }
 
 func (n *shardedNamespace) adapter() adapter.Adapter { return n.node }
 
 func (n *shardedNamespace) subscriptions() []subscription {
+	if n.backend.emits {
+		return []subscription{{name: n.own, sharded: true, user: n}}
+	}
 	return []subscription{
 		{name: n.main, sharded: true, request: true, user: n},
 		{name: n.own, sharded: true, user: n},

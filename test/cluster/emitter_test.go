@@ -1,10 +1,14 @@
 package cluster_test
 
 import (
+	"context"
 	"encoding/json"
 	"path/filepath"
 	"testing"
 
+	redisadapter "github.com/roomspan/roomspan/adapter/redis"
+	"github.com/roomspan/roomspan/server"
+	"github.com/roomspan/roomspan/server/servertest"
 	"github.com/roomspan/roomspan/test/internal/peer"
 )
 
@@ -33,4 +37,52 @@ func TestEmitters(t *testing.T) {
 		}
 		emitted(t, ours, theirs, nodejs, script, "--redis", redis.URL())
 	})
+}
+
+// TestEmitterIsNoNode shows that a process that only emits is neither counted by the others nor waited for, and hears
+// nothing but answers, in the families where Redis counts who listens.
+func TestEmitterIsNoNode(t *testing.T) {
+	for name, opts := range map[string][]redisadapter.Option{
+		"classic": nil,
+		"sharded": {redisadapter.WithSharded(redisadapter.Static)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis := peer.Redis(t)
+			ctx, cancel := context.WithTimeout(t.Context(), scriptLimit)
+			defer cancel()
+			var nodes [2]*server.Server
+			for i := range nodes {
+				io, err := server.New(server.WithAdapter(redisadapter.New(redis.URL(), opts...)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer io.Shutdown(context.Background())
+				server.Reply(io.ServerSide(), "ping", func(*server.Socket, any) (string, error) { return "pong", nil })
+				if err := io.Ready(ctx); err != nil {
+					t.Fatal(err)
+				}
+				nodes[i] = io
+			}
+			e, err := server.NewEmitter(redisadapter.New(redis.URL(), opts...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close(context.Background())
+			if err := e.Ready(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := nodes[0].ServerCount(ctx); err != nil || n != 2 {
+				t.Errorf("%d nodes: %v", n, err)
+			}
+			answers, err := server.CallServers[string](ctx, nodes[0].Namespace, "ping")
+			if err != nil || len(answers) != 1 {
+				t.Errorf("answers of the other nodes %q: %v", answers, err)
+			}
+			servertest.Connect(t, nodes[1])
+			found, err := e.Fetch(ctx)
+			if err != nil || len(found) != 1 {
+				t.Errorf("the emitter finds %d sockets: %v", len(found), err)
+			}
+		})
+	}
 }
