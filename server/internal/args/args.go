@@ -47,6 +47,7 @@ var (
 	ErrPanic = errors.New("args: panic in the code of a type")
 
 	errNoOutput = errors.New("args: the codec returned no JSON")
+	errUTF8     = errors.New("args: JSON that is not valid UTF-8")
 )
 
 // ArgumentError is the error of encoding one argument.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/roomspan/roomspan/adapter"
 )
@@ -158,13 +159,23 @@ func (e *encoder) leaf(v any) error {
 	if err == nil && len(text) == 0 {
 		err = errNoOutput
 	}
+	if err == nil && !utf8.Valid(text) {
+		err = errUTF8
+	}
 	e.buf = append(e.buf, text...)
 	return err
 }
 
+// standard appends what encoding/json makes of a value. It passes on the bytes
+// of a json.RawMessage and of a MarshalJSON: a text that is not UTF-8 would have
+// every WebSocket client that gets it hang up.
 func (e *encoder) standard(v any) error {
+	start := len(e.buf)
 	if err := e.text.Encode(v); err != nil {
 		return err
+	}
+	if !utf8.Valid(e.buf[start:]) {
+		return errUTF8
 	}
 	e.buf = e.buf[:len(e.buf)-1] // the newline of json.Encoder
 	return nil
