@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/roomspan/roomspan/adapter"
@@ -18,6 +19,7 @@ func (h host) Namespace() string { return h.ns.name }
 
 // Deliver implements adapter.Host: encoded and framed once for all receivers.
 func (h host) Deliver(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.Socket]) {
+	to = h.unlocked(to)
 	if h.ns.observed() {
 		to = h.observe(p, to)
 	}
@@ -37,6 +39,7 @@ func (h host) Deliver(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapte
 // Ask implements adapter.Host. All receivers share one ack id, and so the
 // frame.
 func (h host) Ask(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.Socket], timeout time.Duration, answer func(*adapter.Packet)) int {
+	to = h.unlocked(to)
 	var m *outbound.Message
 	id := h.ns.ackIDs.Add(1)
 	count := 0
@@ -70,8 +73,17 @@ func (h host) Ask(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.So
 	return count
 }
 
-// unsendable reports an event that the parser cannot encode, when no lock of
-// the index is held any more.
+// unlocked returns the receivers such that a parser of the program's own does
+// not run under the locks of the index.
+func (h host) unlocked(to iter.Seq[adapter.Socket]) iter.Seq[adapter.Socket] {
+	if h.ns.srv.cfg.parser == nil {
+		return to
+	}
+	return slices.Values(slices.Collect(to))
+}
+
+// unsendable reports an event that the parser cannot encode, off the goroutine
+// that may be reading the bus.
 func (ns *Namespace) unsendable(err error) {
 	ns.notify(func() { ns.srv.handlerError(nil, "", err) })
 }

@@ -2,6 +2,8 @@ package server
 
 import (
 	"errors"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/server/internal/outbound"
@@ -16,7 +18,7 @@ import (
 // binary attachments.
 func WithParser(p public.Parser) Option { return func(c *config) { c.parser, c.parserSet = p, true } }
 
-var errMessages = errors.New("server: the parser must make one message at least, and text only first")
+var errMessages = errors.New("server: the parser must make one message at least, and text only first and in UTF-8")
 
 // pack makes the wire form of a packet.
 func (s *Server) pack(p *parser.Packet, attachments [][]byte, flags adapter.Flags) (*outbound.Message, error) {
@@ -42,6 +44,8 @@ func (s *Server) pack(p *parser.Packet, attachments [][]byte, flags adapter.Flag
 	first, rest := messages[0], messages[1:]
 	if first.Binary {
 		rest = messages
+	} else if !utf8.Valid(first.Data) {
+		return nil, errMessages // every receiver would hang up
 	}
 	binary := make([][]byte, len(rest))
 	for i, m := range rest {
@@ -89,12 +93,15 @@ func (c *conn) parse(data []byte, binary bool) error {
 	var p *public.Packet
 	err := c.srv.guard(func() (err error) {
 		if own.decoder == nil {
-			own.decoder = c.srv.cfg.parser.NewDecoder()
+			own.decoder = c.srv.cfg.parser.NewDecoder(c.srv.cfg.maxAttachments)
 		}
 		p, err = own.decoder.Add(public.Message{Data: data, Binary: binary})
 		return err
 	})
 	if err != nil {
+		if _, ok := err.(*PanicError); ok {
+			c.srv.handlerError(nil, "", err)
+		}
 		return err
 	}
 	if lagging := p == nil; lagging != own.lagging {
@@ -111,5 +118,27 @@ func (c *conn) parse(data []byte, binary bool) error {
 	if err := packet.Check(parser.Limits{MaxAttachments: c.srv.cfg.maxAttachments}); err != nil {
 		return err
 	}
+	if packet.Type == parser.Connect && !nameable(packet.Namespace) {
+		return c.refuseUnnameable(packet.Namespace)
+	}
 	return c.dispatch(&packet, p.Attachments)
+}
+
+// nameable reports whether the default parser could write the name of a
+// namespace. [Server.Of] makes no other, and none is asked of parents, since
+// nodes with that parser may be in the cluster.
+func nameable(namespace string) bool { return !strings.ContainsAny(namespace, ",?") }
+
+// refuseUnnameable is refuseNamespace for names that do not survive the way
+// through the default parser.
+func (c *conn) refuseUnnameable(name string) error {
+	m, err := c.srv.pack(&parser.Packet{
+		Type: parser.ConnectError, Namespace: name, Data: []byte(`{"message":"Invalid namespace"}`),
+	}, nil, adapter.Flags{})
+	if err != nil {
+		c.srv.handlerError(nil, "", err)
+		return nil
+	}
+	c.session.Send(m)
+	return nil
 }

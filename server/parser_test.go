@@ -42,7 +42,7 @@ func (lines) Encode(p *parser.Packet) ([]parser.Message, error) {
 	return messages, err
 }
 
-func (lines) NewDecoder() parser.Decoder { return new(linesDecoder) }
+func (lines) NewDecoder(int) parser.Decoder { return new(linesDecoder) }
 
 func (d *linesDecoder) Add(m parser.Message) (*parser.Packet, error) {
 	if m.Binary {
@@ -159,7 +159,7 @@ func TestNodesWithDifferentParsers(t *testing.T) {
 	}
 	get := func() parser.Packet {
 		t.Helper()
-		p, err := msgpack.New().NewDecoder().Add(parser.Message{Data: []byte(strings.TrimPrefix(cb.next(), "b")), Binary: true})
+		p, err := msgpack.New().NewDecoder(10).Add(parser.Message{Data: []byte(strings.TrimPrefix(cb.next(), "b")), Binary: true})
 		must(t, err)
 		return *p
 	}

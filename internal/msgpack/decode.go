@@ -23,23 +23,30 @@ func ReadPacketData(b []byte) (*adapter.Packet, []byte, error) {
 	if len(b) == 0 || !isArray(b[0]) {
 		return nil, b, ErrFormat
 	}
-	return read(b, false)
+	return read(b, false, math.MaxInt)
 }
 
 // ReadArgument reads one msgpack value of any type from the front of b and
 // returns it as the only argument of a packet, as ReadPacketData does.
 func ReadArgument(b []byte) (*adapter.Packet, []byte, error) {
-	return read(b, true)
+	return read(b, true, math.MaxInt)
 }
 
-func read(b []byte, wrap bool) (*adapter.Packet, []byte, error) {
+// ReadBounded is ReadArgument for the bytes of a client: with more than
+// maxAttachments bin values it stops with ErrAttachments. Each takes two bytes
+// and becomes a placeholder and a slice of many times that size.
+func ReadBounded(b []byte, maxAttachments int) (*adapter.Packet, []byte, error) {
+	return read(b, true, maxAttachments)
+}
+
+func read(b []byte, wrap bool, maxAttachments int) (*adapter.Packet, []byte, error) {
 	end, err := Skip(b)
 	if err != nil {
 		return nil, b, err
 	}
 	// Most arguments grow by little; a message of zeros or nils grows more.
 	size := len(b) - len(end)
-	d := decoder{out: make([]byte, 0, size+size/4+16)}
+	d := decoder{out: make([]byte, 0, size+size/4+16), maxAttachments: maxAttachments}
 	if wrap {
 		d.out = append(d.out, '[')
 	}
@@ -70,7 +77,9 @@ func isArray(lead byte) bool { return lead&0xf0 == 0x90 || lead == 0xdc || lead 
 type decoder struct {
 	out         []byte
 	attachments [][]byte
-	dropBin     bool
+
+	maxAttachments int
+	dropBin        bool
 }
 
 func (d *decoder) value(b []byte, depth int) ([]byte, error) {
@@ -220,20 +229,23 @@ func (d *decoder) bin(b []byte) ([]byte, error) {
 	if err != nil {
 		return b, ErrFormat
 	}
-	d.attach(data)
-	return rest, nil
+	return rest, d.attach(data)
 }
 
 // attach writes the placeholder of an attachment.
-func (d *decoder) attach(data []byte) {
+func (d *decoder) attach(data []byte) error {
 	if d.dropBin {
 		d.out = append(d.out, "null"...)
-		return
+		return nil
+	}
+	if len(d.attachments) >= d.maxAttachments {
+		return ErrAttachments
 	}
 	d.out = append(d.out, `{"_placeholder":true,"num":`...)
 	d.out = strconv.AppendInt(d.out, int64(len(d.attachments)), 10)
 	d.out = append(d.out, '}')
 	d.attachments = append(d.attachments, data[:len(data):len(data)])
+	return nil
 }
 
 // timestampType is the extension that msgpack reserves for points in time.
@@ -247,8 +259,7 @@ func (d *decoder) extension(b []byte) ([]byte, error) {
 	if typ == 0 && b[0] < 0xd4 {
 		// notepack.io up to version 2 writes an ArrayBuffer so, and undefined
 		// as an extension of the same type and of fixed size.
-		d.attach(data)
-		return rest, nil
+		return rest, d.attach(data)
 	}
 	if typ == 0 && b[0] == 0xd7 {
 		// And a Date so, in milliseconds.

@@ -125,6 +125,19 @@ func TestReadArgument(t *testing.T) {
 	}
 }
 
+func TestReadBounded(t *testing.T) {
+	in := unhex(t, "93 c40107 c70100 08 91 c400")
+	p, rest, err := msgpack.ReadBounded(in, 3)
+	if err != nil || len(p.Attachments) != 3 || len(rest) != 0 {
+		t.Errorf("%v %x %v", p, rest, err)
+	}
+	for most := range 3 {
+		if _, _, err := msgpack.ReadBounded(in, most); err != msgpack.ErrAttachments {
+			t.Errorf("%d: %v", most, err)
+		}
+	}
+}
+
 func TestAppendJSON(t *testing.T) {
 	out, rest, err := msgpack.AppendJSON([]byte("x"), unhex(t, "82 a161 c40107 a162 01 c0"))
 	if err != nil || string(out) != `x{"a":null,"b":1}` || len(rest) != 1 {

@@ -22,6 +22,9 @@ var (
 	// ErrDepth is the error for values that are nested deeper than 512.
 	ErrDepth = errors.New("msgpack: nested too deeply")
 
+	// ErrAttachments is the error for more bin values than the caller allows.
+	ErrAttachments = errors.New("msgpack: too many attachments")
+
 	// ErrPlaceholder is the error for a placeholder without an attachment.
 	ErrPlaceholder = errors.New("msgpack: placeholder without attachment")
 )

@@ -50,11 +50,14 @@ type Parser interface {
 	// Encode returns the messages of a packet: at least one, of which only the
 	// first may be text. They are sent without any other between them. Encode
 	// does not change the packet or keep it; the server owns the messages. An
-	// event for many clients is encoded once.
+	// event for many clients is encoded once: if that fails, the error goes to
+	// the log and the error handler, as Emit has no one client to tell of.
 	Encode(*Packet) ([]Message, error)
 
 	// NewDecoder returns the decoder for the messages of one client.
-	NewDecoder() Decoder
+	// maxAttachments is that of server.WithMaxAttachments: the server refuses
+	// packets with more, so that a decoder need not gather them.
+	NewDecoder(maxAttachments int) Decoder
 }
 
 // A Decoder puts the packets of one client together. Its methods are called

@@ -5,8 +5,10 @@
 //	server.New(server.WithParser(msgpack.New()))
 //	io(url, { parser: require("socket.io-msgpack-parser") })
 //
-// Binary data need no attachments then, and numbers are short. A Date that a
-// client sends comes as the string that JSON makes of it, undefined as null.
+// Binary data need no attachments then, and numbers are short; still
+// server.WithMaxAttachments bounds how many one packet of a client may have. A
+// Date that a client sends comes as the string that JSON makes of it, undefined
+// as null, extensions that JavaScript does not use as null too.
 package msgpack
 
 import (
@@ -77,14 +79,16 @@ func appendData(b []byte, p *parser.Packet) ([]byte, error) {
 }
 
 // NewDecoder implements parser.Parser.
-func (codec) NewDecoder() parser.Decoder { return codec{} }
+func (codec) NewDecoder(maxAttachments int) parser.Decoder { return decoder{maxAttachments} }
+
+type decoder struct{ maxAttachments int }
 
 // Add implements parser.Decoder: every message is a packet.
-func (codec) Add(m parser.Message) (*parser.Packet, error) {
+func (d decoder) Add(m parser.Message) (*parser.Packet, error) {
 	if !m.Binary {
 		return nil, errText
 	}
-	b := bytes.Clone(m.Data) // attachments will alias it
+	b := m.Data
 	if len(b) == 0 || msgp.NextType(b) != msgp.MapType {
 		return nil, errFormat
 	}
@@ -103,20 +107,23 @@ func (codec) Add(m parser.Message) (*parser.Packet, error) {
 			return nil, errFormat
 		}
 		typed = typed || string(key) == "type"
-		if b, err = field(p, string(key), b); err != nil {
+		if b, err = d.field(p, string(key), b); err != nil {
 			return nil, err
 		}
 	}
 	if !typed {
 		return nil, errFormat
 	}
+	for i, a := range p.Attachments {
+		p.Attachments[i] = bytes.Clone(a) // they alias the message
+	}
 	return p, nil
 }
 
 // field reads the value of a member of the packet. Other members, such as
 // options, are passed over.
-func field(p *parser.Packet, key string, b []byte) (rest []byte, err error) {
-	if undefined(b) {
+func (d decoder) field(p *parser.Packet, key string, b []byte) (rest []byte, err error) {
+	if key != "type" && undefined(b) {
 		return msgpack.Skip(b)
 	}
 	switch key {
@@ -141,7 +148,7 @@ func field(p *parser.Packet, key string, b []byte) (rest []byte, err error) {
 		p.HasID = true
 		return rest, nil
 	case "data":
-		data, rest, err := msgpack.ReadArgument(b)
+		data, rest, err := msgpack.ReadBounded(b, d.maxAttachments)
 		if err != nil {
 			return nil, errFormat
 		}

@@ -3,6 +3,7 @@ package msgpack_test
 import (
 	"bytes"
 	"reflect"
+	"runtime"
 	"testing"
 
 	"github.com/tinylib/msgp/msgp"
@@ -31,7 +32,7 @@ var packets = []struct {
 
 func TestPacketsComeBack(t *testing.T) {
 	p := msgpack.New()
-	d := p.NewDecoder()
+	d := p.NewDecoder(10)
 	for _, tt := range packets {
 		t.Run(tt.name, func(t *testing.T) {
 			messages, err := p.Encode(&tt.packet)
@@ -48,7 +49,7 @@ func TestPacketsComeBack(t *testing.T) {
 
 // What socket.io-msgpack-parser 3.0.2 makes of packets, by notepack.io 3.
 func TestBytesOfJavaScript(t *testing.T) {
-	d := msgpack.New().NewDecoder()
+	d := msgpack.New().NewDecoder(10)
 	for _, tt := range []struct {
 		name, bytes string
 		want        parser.Packet
@@ -71,13 +72,15 @@ func TestBytesOfJavaScript(t *testing.T) {
 }
 
 func TestMalformed(t *testing.T) {
-	d := msgpack.New().NewDecoder()
+	d := msgpack.New().NewDecoder(10)
 	for name, b := range map[string]string{
 		"empty":               "",
 		"no map":              "\x91\x01",
 		"no type":             "\x81\xa3nsp\xa1/",
 		"type too large":      "\x81\xa4type\xcd\x01\x00",
 		"type is text":        "\x81\xa4type\xa10",
+		"type is undefined":   "\x82\xa4type\xd4\x00\x00\xa3nsp\xa1/",
+		"type is nil":         "\x82\xa4type\xc0\xa3nsp\xa1/",
 		"namespace is number": "\x82\xa4type\x00\xa3nsp\x01",
 		"negative id":         "\x82\xa4type\x00\xa2id\xff",
 		"key is number":       "\x81\x01\x01",
@@ -93,6 +96,41 @@ func TestMalformed(t *testing.T) {
 	}
 	if _, err := d.Add(parser.Message{Data: []byte("0")}); err == nil {
 		t.Error("text was taken")
+	}
+}
+
+// Half a million empty attachments fit into a megabyte, and would be 150 of
+// placeholders and slices.
+func TestManyAttachmentsAreNotGathered(t *testing.T) {
+	const count = 500_000
+	b := append([]byte("\x83\xa4type\x02\xa3nsp\xa1/\xa4data\xdd"), 0, 0x07, 0xa1, 0x20)
+	b = append(b, bytes.Repeat([]byte("\xc4\x00"), count)...)
+	d := msgpack.New().NewDecoder(10)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := d.Add(parser.Message{Data: b, Binary: true})
+	runtime.ReadMemStats(&after)
+	if err == nil {
+		t.Error("no error")
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 4*uint64(len(b)) {
+		t.Errorf("%d bytes were allocated for %d", n, len(b))
+	}
+}
+
+// The message is the caller's again when Add has returned.
+func TestPacketsDoNotAliasTheMessage(t *testing.T) {
+	m, err := msgpack.New().Encode(&packets[6].packet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := msgpack.New().NewDecoder(10).Add(m[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(m[0].Data)
+	if !reflect.DeepEqual(*got, packets[6].packet) {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -117,7 +155,7 @@ func FuzzAdd(f *testing.F) {
 	}
 	f.Add(msgp.AppendMapHeader(nil, 1<<31))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := p.NewDecoder().Add(parser.Message{Data: b, Binary: true})
+		got, err := p.NewDecoder(10).Add(parser.Message{Data: b, Binary: true})
 		if err != nil {
 			return
 		}
@@ -125,7 +163,7 @@ func FuzzAdd(f *testing.F) {
 		if err != nil {
 			return // a type that has no such payload: the server refuses it
 		}
-		again, err := p.NewDecoder().Add(messages[0])
+		again, err := p.NewDecoder(10).Add(messages[0])
 		if err != nil || again.Type != got.Type || again.Namespace != got.Namespace || !bytes.Equal(again.Data, got.Data) {
 			t.Errorf("%q came back as %+v: %v", b, again, err)
 		}
@@ -150,7 +188,7 @@ func BenchmarkAdd(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := p.NewDecoder().Add(m[0]); err != nil {
+		if _, err := p.NewDecoder(10).Add(m[0]); err != nil {
 			b.Fatal(err)
 		}
 	}
