@@ -201,6 +201,9 @@ func (c *config) validate() error {
 	if c.parserSet && c.parser == nil {
 		return &OptionError{"WithParser", "nil parser"}
 	}
+	if c.eio3 && c.parser != nil {
+		return &OptionError{"WithEIO3", "clients of Socket.IO 2 have a parser of their own, WithParser is for others"}
+	}
 	if c.jsonSet && c.json == nil {
 		return &OptionError{"WithJSON", "nil codec"}
 	}

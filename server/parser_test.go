@@ -214,9 +214,13 @@ func TestOwnJSONLibrary(t *testing.T) {
 }
 
 func TestOptionsOfParsers(t *testing.T) {
-	for name, opt := range map[string]server.Option{"WithParser": server.WithParser(nil), "WithJSON": server.WithJSON(nil)} {
+	for name, opts := range map[string][]server.Option{
+		"WithParser": {server.WithParser(nil)},
+		"WithJSON":   {server.WithJSON(nil)},
+		"WithEIO3":   {server.WithEIO3(), server.WithParser(msgpack.New())},
+	} {
 		var oe *server.OptionError
-		if _, err := server.New(opt); !errors.As(err, &oe) || oe.Option != name {
+		if _, err := server.New(opts...); !errors.As(err, &oe) || oe.Option != name {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -18,7 +18,8 @@ import (
 // "#"), whatever [WithIDs] says, its auth is the query of the namespace, and
 // the error of a refusal is the text or data of the [ConnectError] alone. So the
 // id of a socket is the secret of its session here: do not tell it to others.
-// And JSONP knows no origins: what [WithOrigins] refuses gets in by it.
+// And JSONP knows no origins: what [WithOrigins] refuses gets in by it. It
+// cannot be combined with [WithParser].
 func WithEIO3() Option { return func(c *config) { c.eio3 = true } }
 
 func (c *conn) v3() bool { return c.session.Version() == 3 }
