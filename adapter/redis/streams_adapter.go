@@ -77,7 +77,7 @@ func (a *streamAdapter) BroadcastWithAck(ctx context.Context, p *adapter.Packet,
 			return nil, err
 		}
 		select {
-		case <-turn: // soon: nothing waits for longer than offsetWait
+		case <-turn: // soon: nothing waits for longer than StreamOffsetWait
 		case <-ctx.Done():
 		}
 	}

@@ -9,10 +9,6 @@ import (
 	"github.com/roomspan/roomspan/adapter/cluster"
 )
 
-// offsetWait is for how long the clients of this node may wait for an event,
-// in order to receive it with its offset.
-const offsetWait = 500 * time.Millisecond
-
 // line keeps what the clients of this node are to receive in order, as long as
 // something in it waits for the place that it gets in the stream. It is empty
 // most of the time, and always if there is no recovery.
@@ -29,6 +25,10 @@ type line struct {
 
 	// apply carries out a change on this node.
 	apply func(*cluster.Message)
+
+	// patience is for how long the clients of this node may wait for an
+	// event, in order to receive it with its offset.
+	patience time.Duration
 
 	max int // how many items may be there before nothing waits any more
 
@@ -72,8 +72,8 @@ type lineItem struct {
 	running bool
 }
 
-func newLine(limit int, deliver func(*adapter.Packet, adapter.Selector, adapter.Flags), apply func(*cluster.Message)) *line {
-	l := &line{max: limit, deliver: deliver, apply: apply, kept: make(map[string]struct{})}
+func newLine(limit int, patience time.Duration, deliver func(*adapter.Packet, adapter.Selector, adapter.Flags), apply func(*cluster.Message)) *line {
+	l := &line{max: limit, patience: patience, deliver: deliver, apply: apply, kept: make(map[string]struct{})}
 	l.idle = sync.NewCond(&l.mu)
 	return l
 }
@@ -88,7 +88,7 @@ func (l *line) wait(item *lineItem, push func() (seq uint64, soon bool, err erro
 	}
 	seq, soon, err := push()
 	if err == nil && soon && len(l.items) < l.max {
-		item.seq, item.until = seq, time.Now().Add(offsetWait)
+		item.seq, item.until = seq, time.Now().Add(l.patience)
 		if l.items = append(l.items, item); len(l.items) == 1 {
 			l.arm()
 		}

@@ -12,6 +12,8 @@ import (
 )
 
 // recorded is a line that writes down what it does.
+const offsetWait = 500 * time.Millisecond
+
 type recorded struct {
 	*line
 	log  []string
@@ -21,7 +23,7 @@ type recorded struct {
 
 func newRecorded(limit int) *recorded {
 	r := &recorded{soon: true}
-	r.line = newLine(limit, func(p *adapter.Packet, _ adapter.Selector, _ adapter.Flags) {
+	r.line = newLine(limit, offsetWait, func(p *adapter.Packet, _ adapter.Selector, _ adapter.Flags) {
 		r.log = append(r.log, strings.Trim(string(p.Args), "[]"))
 	}, func(m *cluster.Message) { r.log = append(r.log, "joined "+m.Rooms[0]) })
 	return r

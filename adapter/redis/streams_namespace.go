@@ -83,7 +83,7 @@ func newStreamNamespace(b *Backend, host adapter.Host) *streamNamespace {
 		n.recovery = h.Recovery()
 	}
 	n.node = cluster.New(host, n, cluster.Config{NodeID: n.uid})
-	n.line = newLine(b.config.backlogMessages, n.deliverHere, n.applyHere)
+	n.line = newLine(b.config.backlogMessages, b.config.streams.offsetWait, n.deliverHere, n.applyHere)
 	return n
 }
 

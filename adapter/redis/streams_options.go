@@ -19,8 +19,8 @@ import (
 // the order of the stream, when this node reads it there: after two ways to
 // Redis, about a millisecond in one data centre. Emit itself never waits, and
 // what is emitted after such an event follows it. When Redis is away, or has
-// not given the event back within 500 milliseconds, the clients of this node
-// receive it at once, without an offset, and it is stored later. No session is
+// not given the event back in the time of [StreamOffsetWait], the clients of this
+// node receive it at once, without an offset, and it is stored later. No session is
 // recovered for which such an event could be missing or come twice: that is
 // one that ended before such an event was found in the stream, or whose client
 // has seen no later one. It starts anew then, as if it had never been kept.
@@ -31,7 +31,7 @@ func WithStreams(opts ...StreamOption) Option {
 	return func(c *config) {
 		s := &streamConfig{
 			name: "socket.io", count: 1, maxLen: 10_000, readCount: 100,
-			block: 5 * time.Second, sessionPrefix: "sio:session:",
+			block: 5 * time.Second, sessionPrefix: "sio:session:", offsetWait: 500 * time.Millisecond,
 		}
 		for _, opt := range opts {
 			opt(s)
@@ -83,6 +83,14 @@ func StreamBlock(d time.Duration) StreamOption {
 	return func(s *streamConfig) { s.block = d }
 }
 
+// StreamOffsetWait sets for how long the clients of this node may wait for an
+// event, with recovery, until Redis has said what its offset is: 500
+// milliseconds by default, from 1 millisecond to a minute. After that they
+// receive it without one.
+func StreamOffsetWait(d time.Duration) StreamOption {
+	return func(s *streamConfig) { s.offsetWait = d }
+}
+
 // SessionKeyPrefix sets the prefix of the keys under which the sessions of
 // clients that were cut off are kept, "sio:session:" by default. It is the
 // option sessionKeyPrefix of Node, and must be the same on all nodes.
@@ -92,6 +100,7 @@ func SessionKeyPrefix(prefix string) StreamOption {
 
 // streamConfig is what the options of the family say.
 type streamConfig struct {
+	offsetWait    time.Duration
 	name          string
 	count         int
 	maxLen        int
@@ -114,6 +123,8 @@ func (s *streamConfig) validate() error {
 		return fmt.Errorf("%w: StreamReadCount: %d is not in 1..10000", ErrConfig, s.readCount)
 	case s.block < 100*time.Millisecond || s.block > time.Minute:
 		return fmt.Errorf("%w: StreamBlock: %v is not in 100ms..1m", ErrConfig, s.block)
+	case s.offsetWait < time.Millisecond || s.offsetWait > time.Minute:
+		return fmt.Errorf("%w: StreamOffsetWait: %v is not in 1ms..1m", ErrConfig, s.offsetWait)
 	case s.sessionPrefix == "":
 		return fmt.Errorf("%w: SessionKeyPrefix: the prefix is empty", ErrConfig)
 	}

@@ -120,6 +120,7 @@ func TestStreamOptions(t *testing.T) {
 		"StreamMaxLen":                {redis.WithStreams(redis.StreamMaxLen(0))},
 		"StreamReadCount":             {redis.WithStreams(redis.StreamReadCount(0))},
 		"StreamBlock":                 {redis.WithStreams(redis.StreamBlock(0))},
+		"StreamOffsetWait":            {redis.WithStreams(redis.StreamOffsetWait(0))},
 		"SessionKeyPrefix":            {redis.WithStreams(redis.SessionKeyPrefix(""))},
 		"WithSpecificResponseChannel": {redis.WithStreams(), redis.WithSpecificResponseChannel()},
 	} {

@@ -23,7 +23,7 @@ import (
 // offsets, so that an offset says what a client has had.
 func TestOffsets(t *testing.T) {
 	r := runProcess(t)
-	nodes := []*recoverer{startRecoverer(t, r.url()), startRecoverer(t, r.url())}
+	nodes := []*recoverer{startRecoverer(t, r.url(), patient), startRecoverer(t, r.url(), patient)}
 	var sockets []*adaptertest.Socket
 	for i, n := range nodes {
 		sockets = append(sockets, n.connect(fmt.Sprint("socket", i), "room"))
@@ -61,7 +61,7 @@ func TestOffsets(t *testing.T) {
 // Only what can be recovered carries an offset, and nothing overtakes it.
 func TestOrderAroundOffsets(t *testing.T) {
 	r := runProcess(t)
-	n := startRecoverer(t, r.url())
+	n := startRecoverer(t, r.url(), patient)
 	s := n.connect("s", "room")
 	s.Answer(func(*adapter.Packet) *adapter.Packet { return eventOf("yes") })
 	all := adapter.Selector{}
@@ -98,7 +98,7 @@ func TestNoSessionAcrossDroppedEvents(t *testing.T) {
 	store := goredis.NewClient(&goredis.Options{Addr: r.addr()})
 	defer store.Close()
 	a := startRecovererWith(t, redis.New(r.url(), redis.WithStreams(), redis.WithBacklog(5, 1<<20)))
-	b := startRecoverer(t, r.url())
+	b := startRecoverer(t, r.url(), patient)
 	p := goredis.NewClient(&goredis.Options{Addr: r.addr()})
 	defer p.Close()
 	c := newClient(t, b, "client")
@@ -133,7 +133,7 @@ func TestRecoveryUnderLoad(t *testing.T) {
 	r := runProcess(t)
 	store := goredis.NewClient(&goredis.Options{Addr: r.addr()})
 	defer store.Close()
-	nodes := []*recoverer{startRecoverer(t, r.url()), startRecoverer(t, r.url())}
+	nodes := []*recoverer{startRecoverer(t, r.url(), patient), startRecoverer(t, r.url(), patient)}
 	stop := make(chan struct{})
 	var senders sync.WaitGroup
 	for i, n := range nodes {
@@ -242,7 +242,8 @@ func TestRecoveryDuringOutages(t *testing.T) {
 		t.Run(outage.name, func(t *testing.T) {
 			t.Parallel()
 			r := runProcess(t, "--appendonly", "yes", "--dir", t.TempDir())
-			a, b := startRecoverer(t, r.url()), startRecoverer(t, r.url())
+			wait := redis.StreamOffsetWait(offsetWait)
+			a, b := startRecoverer(t, r.url(), wait), startRecoverer(t, r.url(), wait)
 			room := adapter.Selector{Rooms: []string{"room"}}
 			c, quiet := newClient(t, a, "client"), newClient(t, a, "quiet")
 			emitted := 0
@@ -308,9 +309,12 @@ func TestRecoveryDuringOutages(t *testing.T) {
 	}
 }
 
-// offsetWait is for how long an event may wait for its offset, and time for a
-// loaded machine.
-const offsetWait = 300 * time.Millisecond
+// offsetWait is for how long an event may wait for its offset: not so short that
+// a loaded machine takes longer without an outage.
+const offsetWait = 3 * time.Second
+
+// patient is for what must have its offset on the most loaded machine.
+var patient = redis.StreamOffsetWait(time.Minute)
 
 // Whatever is restored while Redis comes and goes is whole.
 func TestRecoveryWhileRedisComesAndGoes(t *testing.T) {
