@@ -170,6 +170,11 @@ type Stats struct {
 
 	// Reconnects counts how often the bus was found again after a loss.
 	Reconnects uint64
+
+	// PacketsTrimmed and SessionsTrimmed count what was kept for recovery in
+	// the memory of this node and given up before its time, because there was
+	// more than the bounds of [Recovery] allow.
+	PacketsTrimmed, SessionsTrimmed uint64
 }
 
 // A Host is a namespace as its adapter sees it. Its methods may be called

@@ -24,6 +24,7 @@ type Local struct {
 	seed     maphash.Seed
 	closed   atomic.Bool
 	known    atomic.Int64
+	kept     *recoveryLog // nil for most
 	shards   [shardCount]shard
 }
 
@@ -49,11 +50,13 @@ func (l *Local) Add(s Socket, rooms ...string) bool {
 	m := s.Membership()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed || l.closed.Load() {
+	if m.home == gone || l.closed.Load() {
 		return false
 	}
+	changed := false
 	if m.home == nil {
 		l.register(s, m, s.ID())
+		changed = true
 	}
 	for _, name := range rooms {
 		if name == s.ID() || m.find(name) >= 0 {
@@ -69,6 +72,10 @@ func (l *Local) Add(s Socket, rooms ...string) bool {
 			l.observer.RoomChanged(RoomJoined, name, s.ID())
 		}
 		sh.mu.Unlock()
+		changed = true
+	}
+	if changed && l.kept != nil {
+		m.track.changed.Store(l.kept.next.Load())
 	}
 	return true
 }
@@ -76,6 +83,9 @@ func (l *Local) Add(s Socket, rooms ...string) bool {
 func (l *Local) register(s Socket, m *Membership, id string) {
 	m.home = &place{}
 	m.id.Store(&id)
+	if l.kept != nil {
+		m.track = new(track)
+	}
 	sh := &l.shards[l.shardOf(id)]
 	sh.mu.Lock()
 	if sh.ids == nil {
@@ -95,6 +105,9 @@ func (l *Local) Del(s Socket, rooms ...string) {
 	for _, name := range rooms {
 		if i := m.find(name); i >= 0 {
 			l.leave(m, name, i)
+			if l.kept != nil {
+				m.track.changed.Store(l.kept.next.Load())
+			}
 		}
 	}
 }
@@ -104,23 +117,23 @@ func (l *Local) DelAll(s Socket) {
 	m := s.Membership()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.closed = true
 	for i, p := range slices.Backward(m.places()) {
 		l.leave(m, p.room.name, i)
 	}
 	m.rooms.Store(nil)
-	if m.home == nil {
+	home := m.home
+	m.home = gone
+	if home == nil || home == gone {
 		return
 	}
 	id := s.ID()
 	sh := &l.shards[l.shardOf(id)]
 	sh.mu.Lock()
-	sh.sockets.remove(m.home)
+	sh.sockets.remove(home)
 	if sh.ids[id] == s {
 		delete(sh.ids, id)
 	}
 	sh.mu.Unlock()
-	m.home = nil
 	m.id.Store(nil)
 	l.known.Add(-1)
 }

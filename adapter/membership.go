@@ -12,11 +12,10 @@ import (
 // Lock order: Membership.mu comes before the lock of a shard. Broadcasts hold
 // locks of shards and read rooms without mu.
 type Membership struct {
-	mu     sync.Mutex
-	closed bool
+	mu sync.Mutex
 
-	// home is the place in the set of all sockets: nil before the first Add
-	// and after DelAll.
+	// home is the place in the set of all sockets: nil before the first Add,
+	// and gone after DelAll.
 	home *place
 
 	// id is the id of the socket while it is known to the index.
@@ -27,7 +26,14 @@ type Membership struct {
 	// that is joined or left. So whoever holds that lock for reading sees a
 	// room here if and only if it sees the socket in the room.
 	rooms atomic.Pointer[[]*place]
+
+	// track is nil unless the index keeps packets for recovery. It is set by
+	// the first Add.
+	track *track
 }
+
+// gone is the home of all sockets that have been taken out of the index.
+var gone = new(place)
 
 // place is a seat in a list of members.
 type place struct {

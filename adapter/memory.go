@@ -3,10 +3,12 @@ package adapter
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // Memory returns the back-end of a server that is alone: its adapters are
-// [Local]. It is always ready and connected, and counts one server.
+// [Local], and a [Recoverer] each. It is always ready and connected, and
+// counts one server.
 func Memory() Backend {
 	return &memory{open: make(map[*memoryAdapter]struct{})}
 }
@@ -15,9 +17,12 @@ type memory struct {
 	mu     sync.Mutex
 	closed bool
 	open   map[*memoryAdapter]struct{}
+
+	packetsTrimmed, sessionsTrimmed atomic.Uint64
 }
 
-// memoryAdapter is a Local that the back-end forgets when it is closed.
+// memoryAdapter is a Local that the back-end forgets when it is closed. Its
+// methods for recovery are in memory_recovery.go.
 type memoryAdapter struct {
 	*Local
 	backend *memory
@@ -32,6 +37,9 @@ func (m *memory) Open(host Host) (Adapter, error) {
 		return nil, ErrClosed
 	}
 	a := &memoryAdapter{Local: NewLocal(host), backend: m}
+	if h, ok := host.(RecoveryHost); ok && h.Recovery() != (Recovery{}) {
+		a.kept = newRecoveryLog(h.Recovery(), m)
+	}
 	m.open[a] = struct{}{}
 	return a, nil
 }
@@ -48,7 +56,11 @@ func (m *memory) Ready(context.Context) error {
 func (m *memory) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Stats{Connected: !m.closed}
+	return Stats{
+		Connected:       !m.closed,
+		PacketsTrimmed:  m.packetsTrimmed.Load(),
+		SessionsTrimmed: m.sessionsTrimmed.Load(),
+	}
 }
 
 func (m *memory) Close(context.Context) error {
@@ -56,7 +68,7 @@ func (m *memory) Close(context.Context) error {
 	defer m.mu.Unlock()
 	m.closed = true
 	for a := range m.open {
-		_ = a.Local.Close() // never fails
+		a.close()
 	}
 	m.open = nil
 	return nil
@@ -66,5 +78,13 @@ func (a *memoryAdapter) Close() error {
 	a.backend.mu.Lock()
 	defer a.backend.mu.Unlock()
 	delete(a.backend.open, a)
-	return a.Local.Close()
+	a.close()
+	return nil
+}
+
+func (a *memoryAdapter) close() {
+	_ = a.Local.Close() // never fails
+	if a.kept != nil {
+		a.kept.close()
+	}
 }

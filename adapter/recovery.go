@@ -22,6 +22,10 @@ type Recovery struct {
 	// the memory of this node. A session that missed a packet beyond them is
 	// not restored.
 	MaxPackets, MaxBytes int
+
+	// MaxSessions bounds the sessions that one namespace keeps in the memory
+	// of this node. Beyond it the oldest is given up.
+	MaxSessions int
 }
 
 // A RecoveryHost is a [Host] whose clients may recover the state of their
@@ -63,8 +67,9 @@ type Recoverer interface {
 	Adapter
 
 	// PersistSession keeps a session, from now until it is restored or has
-	// passed its time. It does not block. It is called before the socket is
-	// taken out of the index by DelAll.
+	// passed its time. It does not block. It is called before DelAll, so that
+	// each packet is either delivered to the socket or comes after the session
+	// began to be kept, if not both.
 	PersistSession(Session)
 
 	// RestoreSession finds a session and the packets that its socket missed
@@ -72,9 +77,11 @@ type Recoverer interface {
 	// after the last packet that is among the missed and before the first one
 	// that is not. So whoever is added to the index by admit gets each packet
 	// exactly once. admit must not block; it may call Add, and no other method
-	// of the adapter. Packets are in order, with their offsets.
+	// of the adapter. Packets are in order, with their offsets. If admit
+	// returns false the session is put back, to be kept at most for its whole
+	// time once more. offset is empty for a client that has not received any.
 	//
 	// It may wait for the network until ctx ends. The error is [ErrNoSession],
 	// or why it could not be found out; admit has not been called then.
-	RestoreSession(ctx context.Context, privateID, offset string, admit func(Session, []*Packet)) error
+	RestoreSession(ctx context.Context, privateID, offset string, admit func(Session, []*Packet) bool) error
 }

@@ -13,7 +13,10 @@ import (
 // host is a namespace as its adapter sees it.
 type host struct{ ns *Namespace }
 
-var _ adapter.RoomObserver = host{}
+var (
+	_ adapter.RoomObserver = host{}
+	_ adapter.RecoveryHost = host{}
+)
 
 func (h host) Namespace() string { return h.ns.name }
 
@@ -90,6 +93,11 @@ func (ns *Namespace) unsendable(err error) {
 
 func (h host) Describe(member adapter.Socket) adapter.SocketInfo {
 	s := member.(*Socket)
+	return adapter.SocketInfo{ID: s.id, Handshake: s.Handshake().describe(), Rooms: s.Rooms(), Data: s.dataJSON()}
+}
+
+// dataJSON returns what other nodes see of what the user has attached.
+func (s *Socket) dataJSON() json.RawMessage {
 	data := []byte("{}")
 	if p := s.data.Load(); p != nil && *p != nil {
 		v := *p
@@ -102,7 +110,7 @@ func (h host) Describe(member adapter.Socket) adapter.SocketInfo {
 			return err
 		})
 	}
-	return adapter.SocketInfo{ID: s.id, Handshake: s.Handshake().describe(), Rooms: s.Rooms(), Data: data}
+	return data
 }
 
 func (h host) Disconnect(member adapter.Socket, closeConn bool) {

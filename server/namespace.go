@@ -23,6 +23,8 @@ type Namespace struct {
 	sockets atomic.Int64
 	parent  *Namespace // that of a child; nil otherwise
 
+	recovery *recovering // nil unless clients are recovered
+
 	announced chan struct{} // closed when the functions of OnNamespace have returned
 
 	// Guarded by Server.mu:

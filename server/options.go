@@ -48,6 +48,7 @@ type config struct {
 	origins          []string
 	http             httpConfig
 	rate             *rateLimit // nil for none
+	recovery         *Recovery  // nil for none
 }
 
 func defaults() config {
@@ -247,6 +248,9 @@ func (c *config) validate() error {
 		}
 	}
 	if err := c.rate.validate(); err != nil {
+		return err
+	}
+	if err := c.recovery.validate(); err != nil {
 		return err
 	}
 	return c.http.validate()

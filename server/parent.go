@@ -140,6 +140,7 @@ func (s *Server) makeLocked(name string, parent *Namespace) (*Namespace, error) 
 		return nil, err
 	}
 	ns.adapter = a
+	ns.recovery = s.recovering(a)
 	s.namespaces[name] = ns
 	if parent != nil {
 		s.children++

@@ -58,6 +58,9 @@ func New(opts ...Option) (*Server, error) {
 		return nil, err
 	}
 	s.Namespace = ns
+	if s.cfg.recovery != nil && ns.recovery == nil {
+		s.cfg.logger.Warn("socket.io: the adapter keeps no packets: connection state recovery is off")
+	}
 	return s, nil
 }
 

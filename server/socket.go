@@ -34,16 +34,21 @@ type Socket struct {
 	membership adapter.Membership
 	handlers   atomic.Pointer[registry] // of this socket alone; nil for most
 	data       atomic.Pointer[any]
-	bucket     *bucket // of the reading goroutine alone; nil without a rate limit
+	bucket     *bucket  // of the reading goroutine alone; nil without a rate limit
+	private    *privacy // nil unless it can be recovered
 
 	// Guarded by conn.mu:
 	state   socketState
 	working bool
 	inbox   []task
 	acks    map[uint64]*pendingAck
-	rooms   []string // joined by middleware; later what it was in, while OnDisconnect handlers run
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
+	rooms   []string // joined before it is in the index; later what it was in, while OnDisconnect handlers run
+	life    *life    // nil until somebody wants its context
+}
+
+type life struct {
+	context.Context
+	end context.CancelCauseFunc
 }
 
 func newSocket(c *conn, ns *Namespace, auth []byte) *Socket {
@@ -52,12 +57,16 @@ func newSocket(c *conn, ns *Namespace, auth []byte) *Socket {
 	}
 	var id [15]byte
 	_, _ = rand.Read(id[:])
-	return &Socket{conn: c, ns: ns, id: base64.RawURLEncoding.EncodeToString(id[:]), auth: auth}
+	s := &Socket{conn: c, ns: ns, id: base64.RawURLEncoding.EncodeToString(id[:]), auth: auth}
+	if ns.recovery != nil {
+		s.private = newPrivacy()
+	}
+	return s
 }
 
 // ID returns the id of the socket: 20 characters, other than those of the same
-// client in other namespaces, and new after each reconnection, unless [WithIDs]
-// makes it.
+// client in other namespaces, and new after each reconnection, unless the socket
+// is [Socket.Recovered] or [WithIDs] makes it.
 func (s *Socket) ID() string { return s.id }
 
 // Membership implements adapter.Socket.
@@ -91,13 +100,14 @@ func (s *Socket) Connected() bool {
 func (s *Socket) Context() context.Context {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
-	if s.ctx == nil {
-		s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	if s.life == nil {
+		s.life = new(life)
+		s.life.Context, s.life.end = context.WithCancelCause(context.Background())
 		if s.state == stateClosed {
-			s.cancel(ErrDisconnected)
+			s.life.end(ErrDisconnected)
 		}
 	}
-	return s.ctx
+	return s.life.Context
 }
 
 // Rooms returns the rooms of the socket, its own id first. In OnDisconnect
@@ -246,27 +256,43 @@ func (s *Socket) send(m *outbound.Message, p *adapter.Packet) error {
 // connection handlers. It is the first task of the worker.
 func (s *Socket) connect() {
 	<-s.ns.announced
+	if s.private != nil && s.reconnect() {
+		return
+	}
 	err := s.chooseID()
 	if err == nil {
 		err = s.ns.admit(s)
 	}
 	if err != nil || !s.joining() {
 		if err == nil {
-			err = &ConnectError{Message: internalError} // the program disconnected it already
+			err = errEnded
 		}
-		message, data := s.refusal(err)
-		s.end("", true)
-		if s.conn.v3() {
-			s.refused3(message, data)
-			return
-		}
-		s.conn.send(parser.AppendConnectError(outbound.Start(64+len(data)), s.ns.name, message, data))
+		s.refuse(err)
 		return
 	}
 	if !s.join() {
 		s.tellDisconnect()
 		return
 	}
+	s.welcome()
+}
+
+// errEnded is the refusal of a client whose socket the program has
+// disconnected before it was connected.
+var errEnded = &ConnectError{Message: internalError}
+
+func (s *Socket) refuse(err error) {
+	message, data := s.refusal(err)
+	s.end("", true)
+	if s.conn.v3() {
+		s.refused3(message, data)
+		return
+	}
+	s.conn.send(parser.AppendConnectError(outbound.Start(64+len(data)), s.ns.name, message, data))
+}
+
+// welcome runs the connection handlers.
+func (s *Socket) welcome() {
 	if p := s.ns.parent; p != nil {
 		p.connected(s)
 	}
@@ -300,24 +326,47 @@ func (s *Socket) join() bool {
 	c := s.conn
 	c.session.Hold()
 	defer c.session.Release()
+	rooms, ok := s.answer()
+	if ok {
+		s.enter(rooms)
+	}
+	return ok
+}
+
+// answer tells the client that it is connected, and returns the rooms that the
+// socket is to join.
+func (s *Socket) answer() (rooms []string, ok bool) {
+	c := s.conn
 	if c.v3() {
 		s.connected3()
 	} else {
-		c.send(parser.AppendConnect(outbound.Start(64), s.ns.name, s.id, ""))
+		c.send(parser.AppendConnect(outbound.Start(64), s.ns.name, s.id, s.privateID()))
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if s.state != stateJoining {
-		c.mu.Unlock()
-		return false
+		return nil, false
 	}
 	s.state = stateConnected
 	s.ns.sockets.Add(1)
-	rooms := s.rooms
-	s.rooms = nil
-	c.mu.Unlock()
+	if r := s.ns.recovery; r != nil {
+		r.begin(s)
+	}
+	return s.rooms, true
+}
+
+// enter puts the socket into the index.
+func (s *Socket) enter(rooms []string) {
 	s.ns.srv.counters.connections.Add(1)
 	s.ns.adapter.Add(s, rooms...)
-	return true
+	if len(rooms) == 0 {
+		return
+	}
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	if s.state == stateConnected {
+		s.rooms = nil
+	}
 }
 
 // end takes the socket out of everything, and reports whether it was connected.
@@ -332,9 +381,14 @@ func (s *Socket) end(reason Reason, drop bool) (connected bool) {
 	}
 	connected = s.state == stateConnected
 	s.state = stateClosed
-	s.rooms = nil
-	if connected {
-		s.rooms = s.membership.Rooms()
+	if !connected {
+		s.rooms = nil
+	} else {
+		if rooms := s.membership.Rooms(); rooms != nil {
+			s.rooms = rooms
+		} else { // it is about to enter the index
+			s.rooms = append([]string{s.id}, s.rooms...)
+		}
 		s.ns.sockets.Add(-1)
 	}
 	c.removeLocked(s, connected)
@@ -349,12 +403,15 @@ func (s *Socket) end(reason Reason, drop bool) (connected bool) {
 		}
 		s.inbox = nil
 	}
-	cancel := s.cancel
+	life := s.life
 	c.mu.Unlock()
+	if connected && s.private != nil && reason.recoverable() {
+		s.persist()
+	}
 	s.ns.adapter.DelAll(s)
 	s.ns.ids.release(s)
-	if cancel != nil {
-		cancel(ErrDisconnected)
+	if life != nil {
+		life.end(ErrDisconnected)
 	}
 	for _, a := range acks {
 		c.srv.engine.Wheel().Stop(&a.timer)
@@ -384,6 +441,9 @@ func (s *Socket) upgraded() {
 }
 
 func (s *Socket) disconnected(reason Reason) {
+	if r := s.ns.recovery; r != nil {
+		defer r.end(s)
+	}
 	if p := s.ns.parent; p != nil {
 		p.disconnected(s, reason)
 	}

@@ -20,6 +20,9 @@ type counters struct {
 
 	noticesDropped    atomic.Uint64
 	namespacesRefused atomic.Uint64
+
+	recovered    atomic.Uint64
+	notRecovered atomic.Uint64
 }
 
 // Stats are the counters of a server since it was made, and a few figures of
@@ -51,6 +54,9 @@ type Stats struct {
 	NoticesDropped uint64 // events of other nodes, changes of rooms and outgoing events that nobody was told of
 
 	NamespacesRefused uint64 // namespaces beyond the limit that clients asked for
+
+	Recovered    uint64 // sockets whose state was recovered
+	NotRecovered uint64 // sockets that claimed one which could not be
 
 	SlowClients    uint64 // clients disconnected because they did not read
 	QueueOverflows uint64 // of these, because of WithQueueLimit; the others because of WithWriteTimeout
@@ -85,6 +91,8 @@ func (s *Server) Stats() Stats {
 		RateLimited:       c.rateLimited.Load(),
 		NamespacesRefused: c.namespacesRefused.Load(),
 		NoticesDropped:    c.noticesDropped.Load(),
+		Recovered:         c.recovered.Load(),
+		NotRecovered:      c.notRecovered.Load(),
 		SlowClients:       e.SlowClients.Load(),
 		QueueOverflows:    e.QueueOverflows.Load(),
 		PingTimeouts:      e.PingTimeouts.Load(),

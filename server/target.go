@@ -87,6 +87,9 @@ func (t Target) Emit(event string, args ...any) error {
 	if t.only == nil {
 		return t.ns.adapter.Broadcast(p, t.sel, t.flags)
 	}
+	if t.ns.recovery != nil && !t.flags.Volatile {
+		return t.only.emitKept(p, t.flags)
+	}
 	m, err := t.ns.message(p, t.flags, nil)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 // sockets record what they are sent. Its methods may be called concurrently.
 type Host struct {
 	namespace string
+	recovery  adapter.Recovery
 
 	mu     sync.Mutex
 	index  adapter.Adapter
@@ -35,6 +36,13 @@ func (h *Host) Use(a adapter.Adapter) {
 	defer h.mu.Unlock()
 	h.index = a
 }
+
+// Recover sets what the namespace keeps for clients that were cut off; it is
+// called before the adapter is opened. By default it keeps nothing.
+func (h *Host) Recover(r adapter.Recovery) { h.recovery = r }
+
+// Recovery implements [adapter.RecoveryHost].
+func (h *Host) Recovery() adapter.Recovery { return h.recovery }
 
 // AnswerEvents sets what this node answers to events of other nodes. By
 // default, and for nil, it does not answer.

@@ -160,12 +160,12 @@ func (c *client) back(n *recoverer) (recovered bool) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	c.socket, c.missed = adaptertest.NewSocket(c.id), nil
-	err := n.RestoreSession(ctx, c.session.PrivateID, c.offset, func(s adapter.Session, packets []*adapter.Packet) {
+	err := n.RestoreSession(ctx, c.session.PrivateID, c.offset, func(s adapter.Session, packets []*adapter.Packet) bool {
 		if s.SocketID != c.id || !slices.Equal(s.Rooms, c.session.Rooms) || string(s.Data) != string(c.session.Data) {
 			c.t.Errorf("session is %+v", s)
 		}
 		c.missed = packets
-		n.Add(c.socket, s.Rooms...)
+		return n.Add(c.socket, s.Rooms...)
 	})
 	if err == nil {
 		return true

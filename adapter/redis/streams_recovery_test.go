@@ -186,7 +186,10 @@ func TestNoSession(t *testing.T) {
 	}
 	refused := func(name, privateID, offset string) {
 		t.Helper()
-		err := n.RestoreSession(t.Context(), privateID, offset, func(adapter.Session, []*adapter.Packet) { t.Errorf("%s: admitted", name) })
+		err := n.RestoreSession(t.Context(), privateID, offset, func(adapter.Session, []*adapter.Packet) bool {
+			t.Errorf("%s: admitted", name)
+			return true
+		})
 		if !errors.Is(err, adapter.ErrNoSession) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -34,7 +34,7 @@ func (a *streamAdapter) PersistSession(s adapter.Session) {
 // RestoreSession implements [adapter.Recoverer]. A session is taken out also if
 // it turns out that it cannot be restored. Events that were sent with
 // Selector.Local are not among the missed, for no other node knows of them.
-func (a *streamAdapter) RestoreSession(ctx context.Context, privateID, offset string, admit func(adapter.Session, []*adapter.Packet)) error {
+func (a *streamAdapter) RestoreSession(ctx context.Context, privateID, offset string, admit func(adapter.Session, []*adapter.Packet) bool) error {
 	from, ok := parseStreamID(offset)
 	if !a.bus.recovers() || privateID == "" || !ok {
 		return adapter.ErrNoSession
@@ -137,7 +137,7 @@ type missed struct {
 
 // restore reads the stream from the offset on to where its reader is, and lets
 // the socket in while the reader stands still.
-func (n *streamNamespace) restore(ctx context.Context, privateID string, from streamID, admit func(adapter.Session, []*adapter.Packet)) error {
+func (n *streamNamespace) restore(ctx context.Context, privateID string, from streamID, admit func(adapter.Session, []*adapter.Packet) bool) error {
 	reader := n.backend.streams.readers[n.stream]
 	client := n.backend.client
 	text, err := client.GetDel(ctx, n.sessionKey(privateID)).Result()
@@ -167,11 +167,28 @@ func (n *streamNamespace) restore(ctx context.Context, privateID string, from st
 		if more {
 			continue
 		}
-		if done, err := reader.admit(m, func(packets []*adapter.Packet) { admit(session, packets) }); done || err != nil {
+		taken := true
+		done, err := reader.admit(m, func(packets []*adapter.Packet) { taken = admit(session, packets) })
+		if err == nil && !taken {
+			return n.putBack(ctx, privateID, text)
+		}
+		if done || err != nil {
 			return err
 		}
 	}
 	return adapter.ErrNoSession
+}
+
+// putBack keeps a session again that was not made use of. Who asks for it next
+// finds it.
+func (n *streamNamespace) putBack(ctx context.Context, privateID, text string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	err := n.backend.client.Set(ctx, n.sessionKey(privateID), text, n.recovery.MaxDisconnection).Err()
+	if err != nil {
+		return fmt.Errorf("redis: session: %w", err)
+	}
+	return nil
 }
 
 // read looks at one page more, and reports whether there may be another. Each

@@ -382,12 +382,12 @@ func TestRecoveryFromNode(t *testing.T) {
 	awaitEvent(t, watcher, "everyone")
 	var missed []*adapter.Packet
 	restore := func() error {
-		return n.RestoreSession(t.Context(), there.PID, cut.Offset, func(session adapter.Session, packets []*adapter.Packet) {
+		return n.RestoreSession(t.Context(), there.PID, cut.Offset, func(session adapter.Session, packets []*adapter.Packet) bool {
 			if session.SocketID != there.ID || !slices.Equal(session.Rooms, []string{"room"}) || string(session.Data) != `{"user":1}` {
 				t.Errorf("%+v", session)
 			}
 			missed = packets
-			n.Add(s, session.Rooms...)
+			return n.Add(s, session.Rooms...)
 		})
 	}
 	// Node says nowhere when it has kept a session.
