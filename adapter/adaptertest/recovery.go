@@ -196,4 +196,3 @@ func (f *recovery) witness(name string, count int) {
 		return len(f.sockets[name].Received()) >= count
 	})
 }
-

@@ -24,6 +24,11 @@ export function serve(io, node, joined = async () => {}) {
       socket.on("room", (room, x) => nsp.to(room).emit("msg", 0, x));
       socket.on("others", (x) => socket.broadcast.emit("msg", 0, x));
       socket.on("rooms", (done) => done([...socket.rooms]));
+      socket.on("set", (data, done) => {
+        socket.data = data;
+        done(true);
+      });
+      socket.on("state", (done) => done({ recovered: socket.recovered, rooms: [...socket.rooms], data: socket.data }));
       socket.on("whoami", (done) => done({ id: socket.id, node }));
       socket.on("ask", (room, x, done) => {
         nsp.to(room).timeout(2000).emit("question", x, (_, answers) => done(answers));

@@ -1,5 +1,5 @@
 // A server on Node's own socket.io: node peer-redis.mjs [--port N] [--redis URL] [--family redis|sharded] [--mode M]
-// [--parser msgpack] [--eio3 yes].
+// [--parser msgpack] [--eio3 yes] [--recovery MS].
 // It prints "listening on ADDR" when it hears the other nodes in that Redis; without --redis it is alone.
 import { createServer } from "node:http";
 import { createAdapter, createShardedAdapter } from "@socket.io/redis-adapter";
@@ -9,13 +9,20 @@ import { parse } from "./args.mjs";
 import { parserOf } from "./client.mjs";
 import { serve } from "./contract.mjs";
 
-const { port, redis, family, mode, parser, eio3 } = parse({
-  port: 0, redis: "", family: "redis", mode: "dynamic", parser: "", eio3: "",
+const { port, redis, family, mode, parser, eio3, recovery } = parse({
+  port: 0, redis: "", family: "redis", mode: "dynamic", parser: "", eio3: "", recovery: 0,
 });
 
 const http = createServer();
 const options = parser ? { parser: await parserOf(parser) } : {};
 if (eio3) Object.assign(options, { allowEIO3: true, pingInterval: 300 });
+if (recovery) {
+  Object.assign(options, {
+    connectionStateRecovery: { maxDisconnectionDuration: recovery },
+    pingInterval: 1000,
+    pingTimeout: 5000,
+  });
+}
 let heard = async () => {};
 if (redis) {
   const pub = createClient({ url: redis });

@@ -45,8 +45,27 @@ func register(io *server.Server, ns *server.Namespace, joined func(*server.Names
 	server.Reply(ns, "whoami", func(s *server.Socket, _ any) (identity, error) {
 		return identity{ID: s.ID(), Node: io.NodeID()}, nil
 	})
+	registerRecovery(ns)
 	registerCluster(ns)
 	registerTold(ns)
+}
+
+// state is what a client gets back when it is recovered.
+type state struct {
+	Recovered bool     `json:"recovered"`
+	Rooms     []string `json:"rooms"`
+	Data      any      `json:"data"`
+}
+
+func registerRecovery(ns *server.Namespace) {
+	server.Reply(ns, "set", func(s *server.Socket, data map[string]any) (bool, error) {
+		s.SetData(data)
+		return true, nil
+	})
+	server.Reply(ns, "state", func(s *server.Socket, _ any) (state, error) {
+		data, _ := server.Data[map[string]any](s)
+		return state{s.Recovered(), s.Rooms(), data}, nil
+	})
 }
 
 // joined returns when the adapter hears the rooms that were joined before.

@@ -29,6 +29,7 @@ type flags struct {
 	parser                               string
 	tlsCert, tlsKey                      string
 	pingInterval, pingTimeout, connectIn time.Duration
+	recovery                             time.Duration
 	maxPayload                           int
 	waitReady, engine                    bool
 	eio3                                 bool
@@ -53,6 +54,7 @@ func parseFlags() flags {
 	flag.DurationVar(&f.pingInterval, "ping-interval", 25*time.Second, "heartbeat interval")
 	flag.DurationVar(&f.pingTimeout, "ping-timeout", 20*time.Second, "heartbeat time-out")
 	flag.DurationVar(&f.connectIn, "connect-timeout", 45*time.Second, "time to join a namespace")
+	flag.DurationVar(&f.recovery, "recovery", 0, "how long the state of a client that was cut off is kept; 0: not at all")
 	flag.IntVar(&f.maxPayload, "max-payload", 1e6, "bytes of the longest message")
 	flag.StringVar(&f.parser, "parser", "", "parser of packets: msgpack; none: the default")
 	flag.StringVar(&f.tlsCert, "tls-cert", "", "certificate: serve TLS")
@@ -143,6 +145,9 @@ func newServer(f flags) (*server.Server, error) {
 		server.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 	}
 	opts = append(opts, f.http.options()...)
+	if f.recovery != 0 {
+		opts = append(opts, server.WithConnectionStateRecovery(server.Recovery{MaxDisconnection: f.recovery}))
+	}
 	if f.redis != "" {
 		backend, err := f.backend()
 		if err != nil {
