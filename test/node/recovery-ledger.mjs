@@ -28,6 +28,7 @@ async function round(number) {
   let [next, recovered, fresh] = [0, 0, 0];
   // A client that is not recovered has lost what came meanwhile, and knows it.
   let lost = false;
+  const stream = { sent: 0, lost: 0, arrived: () => Math.max(next, stream.lost) };
   subject.socket.on("msg", (n, x) => {
     if (x !== number) return;
     if (n !== next && !(lost && n > next)) faults.push({ want: next, got: n });
@@ -35,12 +36,12 @@ async function round(number) {
   });
   subject.socket.on("connect", () => {
     if (subject.socket.recovered) recovered++;
-    else [fresh, lost] = [fresh + 1, true];
+    else [fresh, lost, stream.lost] = [fresh + 1, true, stream.sent];
   });
   const start = performance.now();
   let error;
   try {
-    await within(limit, Promise.all([send(sender, number, () => next), cut(subject, () => next)]), "round");
+    await within(limit, Promise.all([send(sender, number, stream), cut(subject, stream)]), "round");
     while (next < count) {
       if (performance.now() - start > limit) throw new Error("the end does not come");
       // The last message may be among those that were lost.
@@ -65,19 +66,19 @@ async function round(number) {
   return ok;
 }
 
-async function send(sender, number, arrived) {
-  for (let n = 0; n < count; ) {
-    const end = Math.min(count, n + 16, arrived() + window);
-    while (n < end) sender.emit("bcast", n++, number);
+async function send(sender, number, stream) {
+  while (stream.sent < count) {
+    const end = Math.min(count, stream.sent + 16, stream.arrived() + window);
+    while (stream.sent < end) sender.emit("bcast", stream.sent++, number);
     await new Promise(setImmediate);
   }
 }
 
 // cut cuts the client off at places that are spread over the stream.
-async function cut(subject, arrived) {
+async function cut(subject, stream) {
   for (let i = 0; i < cuts; i++) {
     const place = Math.floor((count * (i + Math.random() * 0.9)) / cuts);
-    while (arrived() < place || !subject.socket.connected) await sleep(1);
+    while (stream.arrived() < place || !subject.socket.connected) await sleep(1);
     await cutOff(subject, Math.random() < 0.5 ? "network" : "engine");
     await subject.next("connect");
   }
