@@ -37,7 +37,7 @@
 // in which one goroutine sent them, by whatever method, and also while the
 // client changes from polling to WebSocket: while the connection lives nothing
 // is lost, doubled or overtaken. What a client that is not connected misses, it
-// misses.
+// misses, unless its state is recovered; see below.
 //
 // Nobody waits for a slow client. Emit queues; a client whose queue passes
 // [WithQueueLimit], or that does not read for the time of [WithWriteTimeout],
@@ -76,6 +76,48 @@
 // reconnects. Who would rather lose packets than the connection says so for each
 // of them with Volatile, or looks at [Socket.Queued] first. Everything that is
 // dropped, refused or closed at a limit is counted in [Stats].
+//
+// # Connection state recovery
+//
+// With [WithConnectionStateRecovery] a client that was cut off and reconnects
+// within two minutes, with socket.io-client 4.6 or later, comes back as the
+// socket that it was. There is a new *[Socket], for which [Socket.Recovered] is
+// true; it has the id, the rooms and the data of the one before, and the client
+// gets all packets that it missed, each once and in order, before any other. If
+// that is not possible for every one of them the client is connected as a new
+// one, as it is without the option, and its own "recovered" is false: the
+// program then has to bring it up to date. [Namespace.OnDisconnect] handlers
+// are called when the client is cut off and have returned before
+// [Namespace.OnConnection] handlers are called for the recovered socket;
+// middleware is skipped ([Recovery]).
+//
+// A client is recovered after the reasons after which Node does it, those of a
+// network or server that fails, and after [ReasonSlowClient]; not after a
+// disconnect by either side or [ReasonParseError]. It is not if
+//
+//   - it had been away too long, or [Recovery]'s other bounds were reached;
+//   - it missed more than half of what [WithQueueLimit] lets wait for it;
+//   - the server has not noticed yet that the connection is gone, which may
+//     take it [WithPingInterval] and [WithPingTimeout] if the network says
+//     nothing;
+//   - packets were under way to it when it joined or left a room, and it is not
+//     certain any more which ones were;
+//   - the last event that it received was volatile with a string as its last
+//     argument, which the client takes for an offset.
+//
+// Every packet has one more argument on its way to a client, the offset, a
+// short string, except volatile ones and those that ask for an acknowledgement;
+// these are not kept and not recovered. Nor is what [Socket.Emit] is told after
+// the socket was cut off: it returns [ErrDisconnected]. To reach the client
+// when it is back, emit to the room of its id.
+//
+// The client proves who it is by a private id that it got when it connected,
+// and that can be used once for each time it was cut off. It is in
+// [Handshake].Auth after a reconnection, as on Node ("pid" and "offset"), and
+// should not be logged.
+//
+// State and packets are kept in the memory of this node, unless the adapter
+// keeps them elsewhere; plain Pub/Sub of Redis has no place for them.
 //
 // # Concurrency
 //

@@ -219,3 +219,23 @@ func ExampleServer_Shutdown() {
 		log.Print(err)
 	}
 }
+
+// A client that was cut off for a moment goes on where it was; one that was
+// away for too long is brought up to date.
+func ExampleWithConnectionStateRecovery() {
+	io, err := server.New(server.WithConnectionStateRecovery(server.Recovery{MaxDisconnection: time.Minute}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	io.OnConnection(func(s *server.Socket) {
+		if s.Recovered() {
+			return // rooms, data and missed events are those of before
+		}
+		s.Join("news")
+		if err := s.Emit("snapshot", "everything that is known"); err != nil {
+			log.Print(err)
+		}
+	})
+	http.Handle("/socket.io/", io)
+	log.Fatal(http.ListenAndServe(":3000", nil))
+}

@@ -43,6 +43,12 @@ export async function proxy(url) {
   };
 }
 
+// settled returns when client and server have both upgraded.
+export async function settled(client) {
+  await client.upgraded();
+  await client.ask("message-with-ack");
+}
+
 // cutOff cuts a client off whose connection goes through client.proxy: by the network, or by its own engine, without a
 // disconnect packet. A client that polls does not notice a failure between two polls.
 export async function cutOff(client, how) {

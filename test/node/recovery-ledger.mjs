@@ -6,7 +6,7 @@
 import { parse } from "./args.mjs";
 import { print, sleep, within } from "./check.mjs";
 import { Client, manage } from "./client.mjs";
-import { cutOff, proxy } from "./proxy.mjs";
+import { cutOff, proxy, settled } from "./proxy.mjs";
 
 const { url, transports: mode, rounds, count, cuts } = parse({
   url: undefined,
@@ -80,7 +80,7 @@ async function cut(subject, stream) {
     const place = Math.floor((count * (i + Math.random() * 0.9)) / cuts);
     while (stream.arrived() < place || !subject.socket.connected) await sleep(1);
     // The server may not know yet of a client that is cut off while it upgrades, and does not recover it then.
-    if (mode === "upgrade" && i > 0) await subject.upgraded();
+    if (mode === "upgrade" && i > 0) await settled(subject);
     await cutOff(subject, Math.random() < 0.5 ? "network" : "engine");
     await subject.next("connect");
   }

@@ -6,7 +6,7 @@
 import { parse } from "./args.mjs";
 import { assert, equal, run, sleep, within } from "./check.mjs";
 import { Client, manage } from "./client.mjs";
-import { cutOff, proxy } from "./proxy.mjs";
+import { cutOff, proxy, settled } from "./proxy.mjs";
 
 const { url, transports: mode, expires } = parse({ url: undefined, transports: "websocket", expires: 0 });
 
@@ -36,7 +36,7 @@ async function helper(t) {
 // leave cuts a client off and returns when the server has noticed, at the latest because there is no pong: nobody is in
 // the room any more.
 async function leave(client, how, witness, room) {
-  if (mode === "upgrade") await client.upgraded();
+  if (mode === "upgrade") await settled(client);
   await cutOff(client, how);
   await within(
     20_000,
