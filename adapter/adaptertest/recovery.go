@@ -90,7 +90,8 @@ type guest struct {
 	node    *node
 	socket  *Socket
 	offset  string            // of the last packet that has come
-	packets []*adapter.Packet // that have come, over all connections
+	packets []*adapter.Packet // that have come, over all connections since it was new
+	fresh   bool              // it was not restored once, and is a new one
 }
 
 func (f *recovery) guest(id string, rooms ...string) *guest {
@@ -103,10 +104,18 @@ func (f *recovery) guest(id string, rooms ...string) *guest {
 // receive lets the client have what was sent to its socket, but for the last
 // few packets, which are lost.
 func (g *guest) receive(lost int) {
-	sent := g.socket.Received()
-	for _, d := range sent[:max(0, len(sent)-lost)] {
-		g.take(d.Packet)
+	sent := g.sent()
+	for _, p := range sent[:max(0, len(sent)-lost)] {
+		g.take(p)
 	}
+}
+
+func (g *guest) sent() []*adapter.Packet {
+	var packets []*adapter.Packet
+	for _, d := range g.socket.Received() {
+		packets = append(packets, d.Packet)
+	}
+	return packets
 }
 
 func (g *guest) take(p *adapter.Packet) {
@@ -174,6 +183,28 @@ func (g *guest) restore(offset ...string) error {
 		g.f.sockets[g.id] = g.socket
 	}
 	return err
+}
+
+// mustRestore claims a session, which may take a moment until it is kept.
+func (g *guest) mustRestore() {
+	g.f.t.Helper()
+	g.f.await(g.id+" is restored", func() bool { return g.restore() == nil })
+}
+
+// restoreOrBegin connects the client as a new one if it is not restored, which
+// an adapter may refuse when it is not certain of something.
+func (g *guest) restoreOrBegin() (restored bool) {
+	g.f.t.Helper()
+	for range 20 {
+		if g.restore() == nil {
+			return true
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	g.packets, g.offset, g.fresh = nil, "", true
+	g.node = g.f.next()
+	g.socket = g.f.connect(g.node, g.id, g.rooms...)
+	return false
 }
 
 func (g *guest) check(s adapter.Session) {

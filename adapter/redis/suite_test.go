@@ -47,3 +47,17 @@ func TestSuiteStreams(t *testing.T) {
 		})
 	}
 }
+
+func TestSuiteStreamsRecovery(t *testing.T) {
+	r := runProcess(t)
+	var clusters atomic.Int64
+	for nodes := 1; nodes <= 3; nodes++ {
+		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
+			adaptertest.RunRecovery(t, func(*testing.T) func() adapter.Backend {
+				key := fmt.Sprintf("recovery[%d]", clusters.Add(1))
+				streams := redis.WithStreams(redis.StreamName(key), redis.SessionKeyPrefix(key))
+				return func() adapter.Backend { return redis.New(r.url(), redis.WithKey(key), streams) }
+			}, nodes)
+		})
+	}
+}
