@@ -299,6 +299,58 @@ func TestMemoryRecoveryForgets(t *testing.T) {
 	})
 }
 
+// FuzzRecoveryOffset holds that no offset of a client brings packets in any
+// other order, or twice.
+func FuzzRecoveryOffset(f *testing.F) {
+	for _, offset := range []string{"", "1", "3", "5", "0", "-1", "00000002", "zzzzzzzzzzzzzzzzzzz", "2\x00", "A"} {
+		f.Add(offset)
+	}
+	f.Fuzz(func(t *testing.T, offset string) {
+		b := newBed(t, roomy)
+		s := b.add("s")
+		for _, event := range []string{"a", "b", "c", "d"} {
+			b.emit(event)
+		}
+		b.cut(s)
+		b.emit("e")
+		if _, missed := b.restore("s", offset); !strings.HasSuffix("bcde", missed) {
+			t.Errorf("%q brings %q", offset, missed)
+		}
+	})
+}
+
+// BenchmarkRecoveryRestore restores a session that missed one of a hundred
+// packets.
+func BenchmarkRecoveryRestore(b *testing.B) {
+	host := mute{adaptertest.NewHost("/")}
+	bounds := roomy
+	bounds.MaxPackets, bounds.MaxBytes = 10_000, 1<<30
+	host.Recover(bounds)
+	backend := adapter.Memory()
+	a, err := backend.Open(host)
+	if err != nil {
+		b.Fatal(err)
+	}
+	a.Add(adaptertest.NewSocket("s"), "room")
+	_ = a.Broadcast(packet, adapter.Selector{}, adapter.Flags{})
+	r := a.(adapter.Recoverer)
+	r.PersistSession(adapter.Session{PrivateID: "p", SocketID: "s", Rooms: []string{"room", "more", "most"}})
+	for i := range 9_900 {
+		room := "other"
+		if i%100 == 0 {
+			room = "room"
+		}
+		_ = a.Broadcast(packet, adapter.Selector{Rooms: []string{room}}, adapter.Flags{})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := r.RestoreSession(b.Context(), "p", "1", func(adapter.Session, []*adapter.Packet) bool { return false }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	_ = backend.Close(context.Background())
+}
+
 // BenchmarkRecoveryBroadcast is a broadcast that is kept.
 func BenchmarkRecoveryBroadcast(b *testing.B) {
 	for _, receivers := range []int{1, 100} {

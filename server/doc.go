@@ -100,6 +100,8 @@
 //   - the server has not noticed yet that the connection is gone, which may
 //     take it [WithPingInterval] and [WithPingTimeout] if the network says
 //     nothing;
+//   - it was the last client in the child of a parent, which is removed with
+//     [WithEmptyNamespaceCleanup];
 //   - packets were under way to it when it joined or left a room, and it is not
 //     certain any more which ones were;
 //   - the last event that it received was volatile with a string as its last
@@ -116,8 +118,9 @@
 // [Handshake].Auth after a reconnection, as on Node ("pid" and "offset"), and
 // should not be logged.
 //
-// State and packets are kept in the memory of this node, unless the adapter
-// keeps them elsewhere; plain Pub/Sub of Redis has no place for them.
+// Alone, a node keeps state and packets in its memory. With the Streams of Redis
+// they are kept there, and clients are recovered on any node. Plain Pub/Sub has
+// no place for them.
 //
 // # Concurrency
 //

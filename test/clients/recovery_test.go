@@ -14,14 +14,18 @@ var recovering = []struct {
 	start func(t *testing.T, keep time.Duration) *peer.Process
 }{
 	{"roomspan", func(t *testing.T, keep time.Duration) *peer.Process {
-		return peer.Start(t, peer.Build(t, "./test/testserver"), "-addr", "127.0.0.1:0", "-recovery", keep.String(),
-			"-ping-interval", "1s", "-ping-timeout", "5s")
+		return startRecovering(t, keep)
 	}},
 	{"node", func(t *testing.T, keep time.Duration) *peer.Process {
 		p := peer.Node(t, "peer-redis.mjs", "--recovery", strconv.FormatInt(keep.Milliseconds(), 10))
 		p.Listening()
 		return p
 	}},
+}
+
+func startRecovering(t *testing.T, keep time.Duration, args ...string) *peer.Process {
+	return peer.Start(t, peer.Build(t, "./test/testserver"), append([]string{"-addr", "127.0.0.1:0", "-recovery",
+		keep.String(), "-ping-interval", "1s", "-ping-timeout", "5s"}, args...)...)
 }
 
 var transports = []string{"polling", "websocket", "upgrade"}
@@ -56,4 +60,13 @@ func TestRecoveryLedger(t *testing.T) {
 				"--rounds", strconv.Itoa(rounds))
 		})
 	}
+}
+
+// TestRecoveryLedgerOnAnyNode lets a client come back to the other of two nodes.
+func TestRecoveryLedgerOnAnyNode(t *testing.T) {
+	peer.Need(t, "node")
+	redis := peer.Redis(t)
+	a := startRecovering(t, time.Hour, "-redis", redis.URL(), "-adapter", "streams")
+	b := startRecovering(t, time.Hour, "-redis", redis.URL(), "-adapter", "streams")
+	peer.Checks(t, 15*time.Minute, "recovery-ledger.mjs", "--url", a.URL(), "--other", b.URL(), "--rounds", "2")
 }

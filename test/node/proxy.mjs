@@ -6,11 +6,13 @@ import { sleep } from "./check.mjs";
 // polling has to be told that it failed.
 const failure = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-// proxy listens in front of the server at url.
-export async function proxy(url) {
-  const target = new URL(url);
+// proxy listens in front of the servers at urls, which get its connections in turn.
+export async function proxy(...urls) {
+  const targets = urls.map((url) => new URL(url));
+  let turn = 0;
   const open = new Map(); // the two ends of each connection
   const server = createServer((near) => {
+    const target = targets[turn++ % targets.length];
     const far = connect({ host: target.hostname, port: Number(target.port) });
     open.set(near, far);
     for (const [from, to] of [[near, far], [far, near]]) {

@@ -1,15 +1,18 @@
 // Nothing is lost, doubled or out of order while a client is cut off in the midst of a stream and recovered:
-// node recovery-ledger.mjs --url URL [--transports polling|websocket|upgrade] [--rounds N] [--count N] [--cuts N].
+// node recovery-ledger.mjs --url URL [--other URL] [--transports polling|websocket|upgrade] [--rounds N] [--count N]
+// [--cuts N].
 //
 // In each round another client broadcasts numbered messages, never more than a window ahead of what has arrived, while
-// the first is cut off, by the network or by its engine, and reconnects by itself.
+// the first is cut off, by the network or by its engine, and reconnects by itself: with --other, over WebSocket, to two
+// nodes in turn.
 import { parse } from "./args.mjs";
 import { print, sleep, within } from "./check.mjs";
 import { Client, manage } from "./client.mjs";
 import { cutOff, proxy, settled } from "./proxy.mjs";
 
-const { url, transports: mode, rounds, count, cuts } = parse({
+const { url, other, transports: mode, rounds, count, cuts } = parse({
   url: undefined,
+  other: "",
   transports: "websocket",
   rounds: 1,
   count: 2000,
@@ -19,7 +22,7 @@ const window = 512;
 const limit = 120_000;
 
 async function round(number) {
-  const way = await proxy(url);
+  const way = await proxy(...[url, other].filter(Boolean));
   const subject = new Client(manage(way.url, mode));
   subject.proxy = way;
   const sender = await Client.open(url, "websocket");
