@@ -7,10 +7,15 @@ import (
 	"time"
 )
 
-// Options are the bounds of a connection. All must be set. They may be shared
-// by connections, and are not changed.
+// Options are the bounds of a connection. All must be set, but Deflate. They
+// may be shared by connections, and are not changed.
 type Options struct {
-	// MaxMessage is the size in bytes of the longest message that is read.
+	// Deflate has Upgrade agree to permessage-deflate (RFC 7692) with clients
+	// that offer it.
+	Deflate bool
+
+	// MaxMessage is the size in bytes of the longest message that is read,
+	// compressed or not.
 	MaxMessage int
 
 	// MaxFragments is how many frames one message may come in.
@@ -33,7 +38,8 @@ type Conn struct {
 
 	// Of the reading goroutine:
 	in         *readBuffer // holds bytes in[start:end]; nil if there are none
-	start, end int32
+	start, end int16
+	deflate    bool      // permessage-deflate has been agreed on; set before Serve
 	under      *assembly // the message under way; nil if there is none
 	op         readOp
 }
@@ -41,7 +47,8 @@ type Conn struct {
 // assembly is a message whose payload comes in several frames or reads.
 type assembly struct {
 	payload   []byte
-	op        Opcode
+	op        Opcode // of the first frame
+	deflated  bool
 	fragments int
 	frame     header // of the frame whose payload is under way, if rest > 0
 	rest      int    // payload bytes of frame that have not come
@@ -69,7 +76,7 @@ func NewConn(nc net.Conn, early []byte, opt *Options) *Conn {
 	}
 	if len(early) > 0 {
 		c.in = readBuffers.Get().(*readBuffer)
-		c.end = int32(copy(c.in[:], early))
+		c.end = int16(copy(c.in[:], early))
 	}
 	return c
 }
@@ -91,6 +98,9 @@ func (p *prefixed) Read(b []byte) (int, error) {
 
 // RemoteAddr returns the address of the peer.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// Deflate reports whether messages to the peer may be compressed.
+func (c *Conn) Deflate() bool { return c.deflate }
 
 // Close closes the connection at once, without a close frame. A Serve under
 // way returns.

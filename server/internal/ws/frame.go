@@ -40,6 +40,10 @@ const (
 // MaxHeader is the size in bytes of the longest header of an unmasked frame.
 const MaxHeader = 10
 
+// Deflated is added to the opcode of a data frame whose message is compressed:
+// RSV1 of RFC 7692, section 6.
+const Deflated Opcode = 0x40
+
 const maxControlPayload = 125
 
 // CloseError is the end of a connection: by a close frame of the peer, if
@@ -64,25 +68,31 @@ func violation(reason string) error {
 
 // header is the head of one frame as a client sends it.
 type header struct {
-	fin    bool
-	op     Opcode
-	length uint64
-	mask   [4]byte
-	size   int // of the header itself
+	fin      bool
+	deflated bool // RSV1
+	op       Opcode
+	length   uint64
+	mask     [4]byte
+	size     int // of the header itself
 }
 
 var errShort = errors.New("ws: header incomplete")
 
 // parseHeader reads the header at the start of b. It returns errShort if b
-// does not hold all of it.
-func parseHeader(b []byte) (h header, err error) {
+// does not hold all of it. With deflate the first frame of a data message may
+// say that the message is compressed.
+func parseHeader(b []byte, deflate bool) (h header, err error) {
 	if len(b) < 2 {
 		return h, errShort
 	}
 	h.fin = b[0]&0x80 != 0
 	h.op = Opcode(b[0] & 0x0f)
-	if b[0]&0x70 != 0 {
+	h.deflated = b[0]&byte(Deflated) != 0
+	if b[0]&0x30 != 0 || h.deflated && !deflate {
 		return h, violation("reserved bit set without an extension")
+	}
+	if h.deflated && h.op != OpText && h.op != OpBinary {
+		return h, violation("compression bit out of place")
 	}
 	if b[1]&0x80 == 0 {
 		return h, violation("unmasked frame")
@@ -141,7 +151,7 @@ func HeaderSize(n int) int {
 }
 
 // AppendHeader appends the header of an unmasked final frame with n bytes of
-// payload.
+// payload. op may have Deflated added to it.
 func AppendHeader(dst []byte, op Opcode, n int) []byte {
 	dst = append(dst, 0x80|byte(op))
 	switch {
@@ -156,6 +166,18 @@ func AppendHeader(dst []byte, op Opcode, n int) []byte {
 // AppendFrame appends an unmasked final frame.
 func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	return append(AppendHeader(dst, op, len(payload)), payload...)
+}
+
+// CutFrame takes the first frame off what AppendFrame has written.
+func CutFrame(b []byte) (op Opcode, payload, rest []byte) {
+	n, start := int(b[1]), 2
+	switch n {
+	case 126:
+		n, start = int(binary.BigEndian.Uint16(b[2:])), 4
+	case 127:
+		n, start = int(binary.BigEndian.Uint64(b[2:])), MaxHeader
+	}
+	return Opcode(b[0] &^ 0x80), b[start : start+n], b[start+n:]
 }
 
 // AppendClose appends a close frame. Code 0 leaves the payload empty. reason

@@ -77,7 +77,7 @@ func (c *Conn) read() error {
 	if u := c.under; u != nil && u.rest > 0 {
 		u.grow(min(u.rest, max(len(u.payload), 8*readBufferSize)))
 	} else if c.in != nil && c.start > 0 {
-		c.end = int32(copy(c.in[:], c.in[c.start:c.end]))
+		c.end = int16(copy(c.in[:], c.in[c.start:c.end]))
 		c.start = 0
 	}
 	n, err := c.fill()
@@ -87,7 +87,7 @@ func (c *Conn) read() error {
 	if u := c.under; u != nil && u.rest > 0 {
 		u.take(n)
 	} else {
-		c.end += int32(n)
+		c.end += int16(n)
 	}
 	return err
 }
@@ -128,7 +128,7 @@ func (u *assembly) take(n int) {
 // parse hands over all messages that the buffer completes.
 func (c *Conn) parse(h Handler) error {
 	for c.start < c.end {
-		head, err := parseHeader(c.in[c.start:c.end])
+		head, err := parseHeader(c.in[c.start:c.end], c.deflate)
 		if errors.Is(err, errShort) {
 			return nil
 		}
@@ -154,7 +154,7 @@ func (c *Conn) parse(h Handler) error {
 		}
 		payload := c.in[start+head.size : start+head.size+length]
 		gobwas.Cipher(payload, head.mask, 0)
-		c.start += int32(head.size + length)
+		c.start += int16(head.size + length)
 		if err := c.handle(h, head, payload); err != nil {
 			return err
 		}
@@ -187,7 +187,7 @@ func (c *Conn) check(head header) error {
 // begin notes that a data frame of the message has come.
 func (c *Conn) begin(head header) *assembly {
 	if c.under == nil {
-		c.under = &assembly{op: head.op}
+		c.under = &assembly{op: head.op, deflated: head.deflated}
 	}
 	c.under.fragments++
 	return c.under
@@ -204,7 +204,7 @@ func (c *Conn) handle(h Handler, head header, payload []byte) error {
 		return parseClose(payload)
 	}
 	if head.fin && c.under == nil {
-		return deliver(h, head.op, payload)
+		return c.deliver(h, head.op, head.deflated, payload)
 	}
 	u := c.begin(head)
 	u.payload = append(u.payload, payload...)
@@ -218,10 +218,13 @@ func (c *Conn) finish(h Handler, head header) error {
 	}
 	u := c.under
 	c.under = nil
-	return deliver(h, u.op, u.payload)
+	return c.deliver(h, u.op, u.deflated, u.payload)
 }
 
-func deliver(h Handler, op Opcode, data []byte) error {
+func (c *Conn) deliver(h Handler, op Opcode, deflated bool, data []byte) error {
+	if deflated {
+		return c.deliverDeflated(h, op, data)
+	}
 	if op == OpText && !utf8.Valid(data) {
 		return &CloseError{Code: StatusInvalidPayload, Reason: "text that is no UTF-8"}
 	}

@@ -81,6 +81,11 @@ var pairs = map[string]pair{"pipe": pipe, "tcp": tcp}
 // serve feeds a connection with chunks, and returns what came of them.
 func serve(t *testing.T, p pair, early string, chunks []string) (*collector, error) {
 	t.Helper()
+	return serveBy(t, ws.NewConn, p, early, chunks)
+}
+
+func serveBy(t *testing.T, newConn func(net.Conn, []byte, *ws.Options) *ws.Conn, p pair, early string, chunks []string) (*collector, error) {
+	t.Helper()
 	server, client := p(t)
 	defer server.Close()
 	fed := make(chan struct{})
@@ -94,7 +99,7 @@ func serve(t *testing.T, p pair, early string, chunks []string) (*collector, err
 		}
 	}()
 	c := new(collector)
-	err := ws.NewConn(server, []byte(early), options).Serve(c)
+	err := newConn(server, []byte(early), options).Serve(c)
 	server.Close()
 	<-fed
 	return c, err
@@ -309,6 +314,24 @@ func TestWriteAllHasADeadline(t *testing.T) {
 	var ne net.Error
 	if err := c.WriteAll(make([]byte, 64<<20)); !errors.As(err, &ne) || !ne.Timeout() {
 		t.Errorf("error %v, want a time-out", err)
+	}
+}
+
+func TestCutFrame(t *testing.T) {
+	var b []byte
+	lengths := []int{0, 1, 125, 126, 65535, 65536, 100_000}
+	for _, n := range lengths {
+		b = ws.AppendFrame(b, ws.OpBinary|ws.Deflated, bytes.Repeat([]byte{byte(n)}, n))
+	}
+	for _, n := range lengths {
+		var op ws.Opcode
+		var p []byte
+		if op, p, b = ws.CutFrame(b); op != ws.OpBinary|ws.Deflated || !bytes.Equal(p, bytes.Repeat([]byte{byte(n)}, n)) {
+			t.Errorf("%d bytes: opcode %x with %d", n, op, len(p))
+		}
+	}
+	if len(b) != 0 {
+		t.Errorf("%d bytes are left", len(b))
 	}
 }
 

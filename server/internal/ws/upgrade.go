@@ -24,10 +24,21 @@ func IsUpgrade(r *http.Request) bool {
 }
 
 // Upgrade takes over the connection of a request and completes the handshake
-// of RFC 6455, section 4.2, declining all extensions. A request that is no
-// proper handshake is answered with 400, 405, 426 or 505 and an error is
-// returned. The Conn does not refer to w or r.
+// of RFC 6455, section 4.2, declining all extensions but permessage-deflate, if
+// opt says so. A request that is no proper handshake is answered with 400, 405,
+// 426 or 505 and an error is returned. The Conn does not refer to w or r.
 func Upgrade(w http.ResponseWriter, r *http.Request, h http.Header, opt *Options) (*Conn, error) {
+	deflate := false
+	if offers := r.Header["Sec-Websocket-Extensions"]; opt.Deflate && len(offers) > 0 {
+		response, err := negotiate(strings.Join(offers, ","))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return nil, err
+		}
+		if deflate = response != ""; deflate {
+			h.Set("Sec-WebSocket-Extensions", response)
+		}
+	}
 	nc, rw, _, err := gobwas.HTTPUpgrader{Timeout: opt.WriteTimeout, Header: h}.Upgrade(r, w)
 	if err != nil {
 		if nc != nil {
@@ -45,5 +56,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, h http.Header, opt *Options
 		}
 		early = append(early, b...)
 	}
-	return NewConn(nc, early, opt), nil
+	c := NewConn(nc, early, opt)
+	c.deflate = deflate
+	return c, nil
 }
