@@ -6,6 +6,7 @@ package outbound
 import (
 	"encoding/base64"
 	"sync"
+	"sync/atomic"
 
 	"github.com/roomspan/roomspan/server/internal/ws"
 )
@@ -28,6 +29,8 @@ type Message struct {
 	text    []byte   // the first packet, a part of frames; nil for a bare frame
 	binary  [][]byte // the packets behind it, all binary
 	payload func() []byte
+
+	deflated atomic.Pointer[deflatedForm] // nil until a connection with compression asks
 }
 
 // Start returns a buffer with room for a message of about n bytes, to which the
@@ -63,10 +66,10 @@ func Finish(buf []byte, attachments [][]byte, flags Flags) *Message {
 }
 
 // Packet returns the message of one Engine.IO text packet, given with its type
-// digit.
+// digit. It is never compressed.
 func Packet(text string) *Message {
 	frames := ws.AppendFrame(nil, ws.OpText, []byte(text))
-	return &Message{frames: frames, text: frames[len(frames)-len(text):]}
+	return &Message{Flags: Flags{NoCompress: true}, frames: frames, text: frames[len(frames)-len(text):]}
 }
 
 // Binary returns the message of binary packets. It copies them.
@@ -86,7 +89,9 @@ func Binary(flags Flags, packets ...[]byte) *Message {
 
 // Frame returns the message of a WebSocket control frame, which does not
 // exist on any other transport. It owns frame.
-func Frame(frame []byte) *Message { return &Message{frames: frame} }
+func Frame(frame []byte) *Message {
+	return &Message{Flags: Flags{NoCompress: true}, frames: frame} // RFC 7692, section 6.1
+}
 
 // Frames returns the bytes of the message on a WebSocket. They are not to be
 // changed.
