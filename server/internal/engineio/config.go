@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/roomspan/roomspan/server/internal/outbound"
 )
 
 // The reasons why a session ends, in the words of Socket.IO.
@@ -47,6 +49,8 @@ type Config struct {
 	EIO3       bool     // clients of version 3, and JSONP
 	Origins    []string // foreign origins that are let in; "*" for all
 
+	Compression Compression
+
 	Logger   *slog.Logger
 	Counters *Counters
 
@@ -70,6 +74,15 @@ type Config struct {
 	Accept func(*Session, *http.Request) Receiver
 }
 
+// Compression says what is compressed. The zero value is nothing; the other
+// fields must be set if one of the first two is.
+type Compression struct {
+	WebSocket bool // with clients that offer permessage-deflate
+	Polling   bool // answers to polls, for clients that accept gzip or deflate
+	Level     int  // of flate, 1 to 9
+	Threshold int  // bytes of a packet, or a payload, from which on it is compressed
+}
+
 // Counters are what the Engine.IO layer counts. The server owns them.
 type Counters struct {
 	Sessions        atomic.Int64  // open now
@@ -83,6 +96,7 @@ type Counters struct {
 	VolatileDropped atomic.Uint64 // volatile messages dropped
 	PingTimeouts    atomic.Uint64
 	ProtocolErrors  atomic.Uint64 // sessions closed because of bad input
+	Compression     outbound.CompressionCounters
 }
 
 // A Receiver takes what one session receives.

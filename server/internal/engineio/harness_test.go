@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/httphead"
 	gobwas "github.com/gobwas/ws"
 	"go.uber.org/goleak"
 
@@ -71,6 +72,7 @@ type rig struct {
 	client   *http.Client
 	accepted chan *receiver
 	counters engineio.Counters
+	offers   []httphead.Option // extensions that WebSockets ask for
 }
 
 func newRig(t *testing.T, change func(*engineio.Config)) *rig {
@@ -191,7 +193,7 @@ func (r *rig) dial(sid string) *socket {
 	if sid != "" {
 		url += "&sid=" + sid
 	}
-	d := gobwas.Dialer{}
+	d := gobwas.Dialer{Extensions: r.offers}
 	if tr, ok := r.client.Transport.(*http.Transport); ok {
 		d.TLSConfig = tr.TLSClientConfig.Clone()
 		if d.TLSConfig != nil {

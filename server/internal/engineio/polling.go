@@ -78,9 +78,10 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 
 func (s *Session) answerPoll(w http.ResponseWriter, r *http.Request, messages []*outbound.Message) {
 	contentType := "text/plain; charset=UTF-8"
-	size := 0
+	size, compress := 0, false
 	for _, m := range messages {
 		size += len(m.Frames()) + 1
+		compress = compress || !m.NoCompress
 	}
 	payload := make([]byte, 0, size)
 	if s.v3 {
@@ -97,6 +98,9 @@ func (s *Session) answerPoll(w http.ResponseWriter, r *http.Request, messages []
 		if index, ok := jsonpIndex(r); ok {
 			contentType, payload = "text/javascript; charset=UTF-8", jsonp(index, payload)
 		}
+	}
+	if compress && s.srv.cfg.Compression.Polling {
+		payload = s.srv.encode(w.Header(), r, payload)
 	}
 	if err := writePayload(w, s.srv.cfg.WriteTimeout, contentType, payload); err != nil {
 		if isTimeout(err) {

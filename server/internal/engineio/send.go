@@ -182,7 +182,7 @@ func (s *Session) writeLocked() {
 		conn := s.conn
 		s.mu.Unlock()
 		s.translate(messages)
-		out := b.gather(messages)
+		out := b.gather(messages, s.srv.compressor(conn))
 		n, err := conn.TryWrite(out)
 		if err != nil {
 			s.abort(ReasonTransportError)
@@ -208,17 +208,25 @@ func (s *Session) writeLocked() {
 	s.mu.Unlock()
 }
 
+// compressor returns that for what goes out on conn, or nil for none.
+func (srv *Server) compressor(conn *ws.Conn) *outbound.Compressor {
+	if conn.Deflate() {
+		return srv.deflate
+	}
+	return nil
+}
+
 // gather returns the bytes of a batch. They are valid until the buffer goes
 // back to the pool.
-func (b *batchBuffer) gather(messages []*outbound.Message) []byte {
+func (b *batchBuffer) gather(messages []*outbound.Message, c *outbound.Compressor) []byte {
 	if len(messages) == 1 {
-		out := messages[0].Frames()
+		out := messages[0].Deflated(c)
 		clear(messages)
 		return out
 	}
 	b.bytes = b.bytes[:0]
 	for i, m := range messages {
-		b.bytes = append(b.bytes, m.Frames()...)
+		b.bytes = append(b.bytes, m.Deflated(c)...)
 		messages[i] = nil
 	}
 	out := b.bytes
@@ -266,6 +274,6 @@ func (s *Session) drain(conn *ws.Conn, rest []byte) {
 		messages := s.queue.Pop(b.messages[:0], batchBytes)
 		s.mu.Unlock()
 		s.translate(messages)
-		rest = b.gather(messages)
+		rest = b.gather(messages, s.srv.compressor(conn))
 	}
 }

@@ -27,9 +27,10 @@ type Server struct {
 	flusher *outbound.Flusher
 	wheel   *wheel.Wheel
 	ws      ws.Options
-	wg      sync.WaitGroup // goroutines of sessions
-	keys    atomic.Uint32  // the key of the last session
-	ended   chan struct{}  // closed by Close
+	deflate *outbound.Compressor // nil if nothing is compressed
+	wg      sync.WaitGroup       // goroutines of sessions
+	keys    atomic.Uint32        // the key of the last session
+	ended   chan struct{}        // closed by Close
 
 	mu       sync.RWMutex
 	sessions map[string]*Session // nil for an id that is reserved
@@ -41,11 +42,12 @@ type Server struct {
 func NewServer(cfg Config) *Server {
 	// Fine enough that a time-out is late by a small part of itself.
 	tick := min(max(min(cfg.PingInterval, cfg.PingTimeout)/20, 5*time.Millisecond), 50*time.Millisecond)
-	return &Server{
+	srv := &Server{
 		cfg:     cfg,
 		flusher: outbound.NewFlusher(),
 		wheel:   wheel.New(tick),
 		ws: ws.Options{
+			Deflate:      cfg.Compression.WebSocket,
 			MaxMessage:   cfg.MaxPayload,
 			MaxFragments: cfg.MaxFragments,
 			WriteTimeout: cfg.WriteTimeout,
@@ -53,6 +55,10 @@ func NewServer(cfg Config) *Server {
 		ended:    make(chan struct{}),
 		sessions: make(map[string]*Session),
 	}
+	if c := cfg.Compression; c.WebSocket || c.Polling {
+		srv.deflate = outbound.NewCompressor(c.Level, c.Threshold, &cfg.Counters.Compression)
+	}
+	return srv
 }
 
 // Wheel returns the timing wheel of the server, for the layers above.
