@@ -16,19 +16,20 @@ import (
 )
 
 // A broadcast allocates for its packet and its frame, and nothing for each of
-// its receivers.
+// its receivers; nor does the compressed form.
 func TestBroadcastAllocatesNothingPerReceiver(t *testing.T) {
-	perEmit := func(clients int) float64 {
-		n := start(t)
+	perEmit := func(clients int, deflate bool, text string) float64 {
+		n := startDeflate(t, deflate)
+		frame := int64(eventFrameLen(t, n, text))
 		var got atomic.Int64
 		for range clients {
 			sink(t, n, &got)
 		}
-		var arg any = benchText
+		var arg any = text
 		emit := func() {
 			before := got.Load()
 			must(t, n.Emit("x", arg))
-			for got.Load()-before < int64(clients*frameLen) {
+			for got.Load()-before < int64(clients)*frame {
 				time.Sleep(50 * time.Microsecond)
 			}
 		}
@@ -37,10 +38,16 @@ func TestBroadcastAllocatesNothingPerReceiver(t *testing.T) {
 		}
 		return testing.AllocsPerRun(200, emit)
 	}
-	few, many := perEmit(1), perEmit(101)
-	t.Logf("%.1f allocations with 1 client, %.1f with 101", few, many)
-	if perReceiver := (many - few) / 100; perReceiver > 0.1 {
-		t.Errorf("%.2f allocations for each receiver", perReceiver)
+	for _, deflate := range []bool{false, true} {
+		text := benchText
+		if deflate {
+			text = benchJSON
+		}
+		few, many := perEmit(1, deflate, text), perEmit(101, deflate, text)
+		t.Logf("deflate %v: %.1f allocations with 1 client, %.1f with 101", deflate, few, many)
+		if perReceiver := (many - few) / 100; perReceiver > 0.1 {
+			t.Errorf("deflate %v: %.2f allocations for each receiver", deflate, perReceiver)
+		}
 	}
 }
 

@@ -2,12 +2,15 @@ package server_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 
 	"github.com/roomspan/roomspan/server"
@@ -42,19 +45,65 @@ func (c countBytes) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// benchJSON is as long as what is worth compressing, and as dull.
+var benchJSON = func() string {
+	var b strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&b, "{id:%d,name:user %d,score:%d,online:true,room:lobby}", i*7919%1000, i*31%97, i*i)
+	}
+	return b.String()
+}()
+
+// startDeflate starts a node, with deflate one that compresses for clients that
+// offer it.
+func startDeflate(t testing.TB, deflate bool) *node {
+	t.Helper()
+	n := start(t, server.WithCompression(true, deflate))
+	if deflate {
+		n.offers = []httphead.Option{{Name: []byte("permessage-deflate")}}
+	}
+	return n
+}
+
+// eventFrameLen is the length of the frame of the event x with a text.
+func eventFrameLen(t testing.TB, n *node, text string) int {
+	t.Helper()
+	c, err := tryDial(n)
+	must(t, err)
+	defer c.conn.Close()
+	c.send("40")
+	if _, err := readFrame(c.conn); err != nil {
+		t.Fatal(err)
+	}
+	must(t, n.Emit("x", text))
+	f, err := readFrame(c.conn)
+	must(t, err)
+	if deflated := f.Header.Rsv1(); deflated != (n.offers != nil) {
+		t.Fatalf("compressed: %v", deflated)
+	}
+	return len(ws.MustCompileFrame(f))
+}
+
 // frameLen is the length of the frame of an event with benchText.
 const frameLen = 2 + len(`42["x",""]`) + len(benchText)
 
 // BenchmarkBroadcast sends an event to 100 clients. The time includes that of
-// the clients, which read in the same process.
+// the clients, which read in the same process, and decompress nothing.
 func BenchmarkBroadcast(b *testing.B) {
+	b.Run("short", func(b *testing.B) { benchmarkBroadcast(b, false, benchText) })
+	b.Run("long", func(b *testing.B) { benchmarkBroadcast(b, false, benchJSON) })
+	b.Run("long deflated", func(b *testing.B) { benchmarkBroadcast(b, true, benchJSON) })
+}
+
+func benchmarkBroadcast(b *testing.B, deflate bool, text string) {
 	const clients = 100
-	n := start(b)
+	n := startDeflate(b, deflate)
+	frameLen := eventFrameLen(b, n, text)
 	var got atomic.Int64
 	for range clients {
 		sink(b, n, &got)
 	}
-	var arg any = benchText
+	var arg any = text
 	b.ReportAllocs()
 	sent := int64(0)
 	for b.Loop() {

@@ -9,9 +9,10 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/roomspan/roomspan/server/internal/engineio"
 )
 
 // clientFiles are the files of the folder client-dist of socket.io on npm. Each
@@ -94,7 +95,7 @@ func (s *Server) serveBundle(w http.ResponseWriter, r *http.Request) bool {
 	v := f.plain
 	if f.gzip.body != nil {
 		h.Add("Vary", "Accept-Encoding")
-		if acceptsGzip(r) {
+		if engineio.AcceptedEncoding(r.Header, "gzip") != "" {
 			v = f.gzip
 			h.Set("Content-Encoding", "gzip")
 		}
@@ -102,28 +103,4 @@ func (s *Server) serveBundle(w http.ResponseWriter, r *http.Request) bool {
 	h.Set("ETag", v.etag)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(v.body))
 	return true
-}
-
-// acceptsGzip reads the Accept-Encoding of RFC 9110, section 12.5.3.
-func acceptsGzip(r *http.Request) bool {
-	accepts := false
-	for _, line := range r.Header["Accept-Encoding"] {
-		for part := range strings.SplitSeq(line, ",") {
-			coding, weight, weighted := strings.Cut(part, ";")
-			coding = strings.TrimSpace(coding)
-			if !strings.EqualFold(coding, "gzip") && coding != "*" {
-				continue
-			}
-			q := 1.0
-			if weighted {
-				_, value, _ := strings.Cut(weight, "=")
-				q, _ = strconv.ParseFloat(strings.TrimSpace(value), 64)
-			}
-			if coding != "*" {
-				return q > 0
-			}
-			accepts = q > 0
-		}
-	}
-	return accepts
 }

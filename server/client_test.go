@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 	"go.uber.org/goleak"
 
@@ -31,6 +32,8 @@ type node struct {
 	*server.Server
 	http *httptest.Server
 	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil for TCP
+
+	offers []httphead.Option // extensions that clients offer
 }
 
 func start(t testing.TB, opts ...server.Option) *node {
@@ -39,7 +42,7 @@ func start(t testing.TB, opts ...server.Option) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{s, httptest.NewServer(s), nil}
+	n := &node{Server: s, http: httptest.NewServer(s)}
 	t.Cleanup(n.stop)
 	return n
 }
@@ -102,7 +105,7 @@ func tryDialVersion(n *node, version string) (*client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	url := "ws" + strings.TrimPrefix(n.http.URL, "http") + "/socket.io/?transport=websocket&EIO=" + version
-	conn, early, _, err := ws.Dialer{NetDial: n.dial}.Dial(ctx, url)
+	conn, early, _, err := ws.Dialer{NetDial: n.dial, Extensions: n.offers}.Dial(ctx, url)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/server/internal/args"
+	"github.com/roomspan/roomspan/server/internal/engineio"
 	public "github.com/roomspan/roomspan/server/parser"
 )
 
@@ -47,6 +48,7 @@ type config struct {
 	webSocket        bool
 	origins          []string
 	http             httpConfig
+	compression      engineio.Compression
 	rate             *rateLimit // nil for none
 	recovery         *Recovery  // nil for none
 }
@@ -71,6 +73,7 @@ func defaults() config {
 		namespaces:     10000,
 		polling:        true,
 		webSocket:      true,
+		compression:    engineio.Compression{Polling: true, Level: 1, Threshold: 1024},
 	}
 }
 
@@ -233,6 +236,7 @@ func (c *config) validate() error {
 		{"WithInboundLimit", min(c.inboundEvents, c.inboundBytes), 1},
 		{"WithNoticeLimit", c.notices, 1},
 		{"WithNamespaceLimit", c.namespaces, 1},
+		{"WithCompressionLevel", min(c.compression.Level, c.compression.Threshold), 1},
 	} {
 		if n.value < n.min {
 			return &OptionError{n.option, fmt.Sprintf("%d is less than %d", n.value, n.min)}
@@ -252,6 +256,9 @@ func (c *config) validate() error {
 	}
 	if err := c.recovery.validate(); err != nil {
 		return err
+	}
+	if l := c.compression.Level; l > 9 {
+		return &OptionError{"WithCompressionLevel", fmt.Sprintf("level %d is more than 9", l)}
 	}
 	return c.http.validate()
 }

@@ -39,6 +39,8 @@ func TestInvalidOptions(t *testing.T) {
 			server.WithCookie(http.Cookie{Domain: "a b"}), server.WithCookie(http.Cookie{SameSite: http.SameSiteNoneMode})}},
 		{"WithRateLimit", []server.Option{server.WithRateLimit(0, 1), server.WithRateLimit(-1, 1), server.WithRateLimit(math.NaN(), 1),
 			server.WithRateLimit(math.Inf(1), 1), server.WithRateLimit(1, 0), server.WithRateLimit(1, -1)}},
+		{"WithCompressionLevel", []server.Option{server.WithCompressionLevel(0, 1), server.WithCompressionLevel(10, 1),
+			server.WithCompressionLevel(-1, 1), server.WithCompressionLevel(1, 0), server.WithCompressionLevel(1, -1)}},
 		{"WithClientBundle", []server.Option{server.WithClientBundle(nil)}},
 	} {
 		for _, opt := range tt.opts {
@@ -58,6 +60,7 @@ func TestValidOptions(t *testing.T) {
 		server.WithOrigins("*", "https://example.com", "http://localhost:3000", "capacitor://localhost"),
 		server.WithCookie(http.Cookie{}), server.WithRateLimit(0.001, 1), server.WithAllowRequest(nil),
 		server.WithConnectionErrorHandler(nil), server.WithIDs(nil, nil),
+		server.WithCompression(false, true), server.WithCompressionLevel(9, 1),
 	)
 	must(t, err)
 	if len(s.NodeID()) != 16 {

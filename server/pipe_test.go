@@ -56,7 +56,7 @@ func startInBubble(t testing.TB, opts ...server.Option) *node {
 	_ = web.Listener.Close()
 	web.Listener = p
 	web.Start()
-	n := &node{s, web, p.dial}
+	n := &node{Server: s, http: web, dial: p.dial}
 	t.Cleanup(n.stop)
 	return n
 }

@@ -104,6 +104,7 @@ func (s *Server) engineConfig() engineio.Config {
 		EIO3:           s.cfg.eio3,
 		Polling:        s.cfg.polling,
 		WebSocket:      s.cfg.webSocket,
+		Compression:    s.cfg.compression,
 		Origins:        s.cfg.origins,
 		Logger:         s.cfg.logger,
 		Counters:       &s.counters.engine,

@@ -55,8 +55,11 @@ type Stats struct {
 
 	NamespacesRefused uint64 // namespaces beyond the limit that clients asked for
 
-	Recovered    uint64 // sockets whose state was recovered
-	NotRecovered uint64 // sockets that claimed one which could not be
+	Recovered      uint64 // sockets whose state was recovered
+	NotRecovered   uint64 // sockets that claimed one which could not be
+	Compressions   uint64 // messages and answers to polls that were compressed, once for all who got the same
+	CompressedFrom uint64 // their bytes before
+	CompressedTo   uint64 // and after
 
 	SlowClients    uint64 // clients disconnected because they did not read
 	QueueOverflows uint64 // of these, because of WithQueueLimit; the others because of WithWriteTimeout
@@ -93,6 +96,9 @@ func (s *Server) Stats() Stats {
 		NoticesDropped:    c.noticesDropped.Load(),
 		Recovered:         c.recovered.Load(),
 		NotRecovered:      c.notRecovered.Load(),
+		Compressions:      e.Compression.Compressions.Load(),
+		CompressedFrom:    e.Compression.BytesBefore.Load(),
+		CompressedTo:      e.Compression.BytesAfter.Load(),
 		SlowClients:       e.SlowClients.Load(),
 		QueueOverflows:    e.QueueOverflows.Load(),
 		PingTimeouts:      e.PingTimeouts.Load(),

@@ -66,7 +66,9 @@ func (t Target) Volatile() Target {
 }
 
 // Compress returns the target with packets that the transport may compress if
-// it is configured to, which is the default, or may not.
+// it is configured to, which is the default, or may not; see [WithCompression].
+// An answer to a poll is compressed if one of its packets may be. It holds for
+// WebSocket, too, where engine.io 6.6 on Node forgets it.
 func (t Target) Compress(compress bool) Target {
 	t.flags.NoCompress = !compress
 	return t
