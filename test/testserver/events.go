@@ -41,6 +41,7 @@ func register(io *server.Server, ns *server.Namespace, joined func(*server.Names
 		}
 		return e.Socket().Emit("echo", args...)
 	})
+	server.On(ns, "plain", func(s *server.Socket, x any) error { return s.Compress(false).Emit("echo", x) })
 	registerRooms(ns, joined)
 	server.Reply(ns, "whoami", func(s *server.Socket, _ any) (identity, error) {
 		return identity{ID: s.ID(), Node: io.NodeID()}, nil

@@ -13,7 +13,7 @@ import (
 
 // httpFlags are the flags of what happens in HTTP, and of the end.
 type httpFlags struct {
-	cookie             bool
+	cookie, compress   bool
 	token, ids, bundle string
 	rate               float64
 	burst              int
@@ -22,6 +22,7 @@ type httpFlags struct {
 
 func (f *httpFlags) define() {
 	flag.BoolVar(&f.cookie, "cookie", false, "set the sticky cookie, and refuse requests of a session without it")
+	flag.BoolVar(&f.compress, "compress", false, "compress on WebSocket, too")
 	flag.StringVar(&f.token, "token", "", "refuse handshakes whose header X-Token is another")
 	flag.StringVar(&f.ids, "ids", "", "what ids of sessions and sockets begin with")
 	flag.StringVar(&f.bundle, "bundle", "", "folder with the files of the browser's client")
@@ -34,6 +35,9 @@ func (f *httpFlags) options() []server.Option {
 	var opts []server.Option
 	if f.cookie {
 		opts = append(opts, server.WithCookie(http.Cookie{}))
+	}
+	if f.compress {
+		opts = append(opts, server.WithCompression(true, true))
 	}
 	if f.token != "" {
 		opts = append(opts, server.WithAllowRequest(func(r *http.Request) error {
