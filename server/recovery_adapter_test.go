@@ -103,3 +103,25 @@ func TestRecoveryWithoutRecoverer(t *testing.T) {
 	}
 	c.want(event("a"))
 }
+
+// TestRecoveryBesideSocketIO2 is a client that cannot be recovered, since it
+// knows no private id.
+func TestRecoveryBesideSocketIO2(t *testing.T) {
+	n := start(t, recovering, server.WithEIO3())
+	sockets, gone := make(chan *server.Socket, 2), make(chan server.Reason, 2)
+	n.OnConnection(func(s *server.Socket) { sockets <- s })
+	n.OnDisconnect(func(_ *server.Socket, reason server.Reason) { gone <- reason })
+	old := dial3(t, n)
+	old.want("0")
+	s := recv(t, sockets)
+	must(t, n.Emit("a"))
+	must(t, s.Emit("b"))
+	old.want(event("a", `"1"`), event("b"))
+	_ = old.conn.Close()
+	if reason := recv(t, gone); reason != server.ReasonTransportClose || s.Recovered() {
+		t.Errorf("disconnected: %s, recovered: %v", reason, s.Recovered())
+	}
+	g := visit(t, n, nil)
+	must(t, n.Emit("c"))
+	g.wantEvents(`["c"]`)
+}

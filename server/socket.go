@@ -349,8 +349,8 @@ func (s *Socket) answer() (rooms []string, ok bool) {
 	}
 	s.state = stateConnected
 	s.ns.sockets.Add(1)
-	if r := s.ns.recovery; r != nil {
-		r.begin(s)
+	if s.private != nil {
+		s.ns.recovery.begin(s)
 	}
 	return s.rooms, true
 }
@@ -441,8 +441,8 @@ func (s *Socket) upgraded() {
 }
 
 func (s *Socket) disconnected(reason Reason) {
-	if r := s.ns.recovery; r != nil {
-		defer r.end(s)
+	if s.private != nil {
+		defer s.ns.recovery.end(s)
 	}
 	if p := s.ns.parent; p != nil {
 		p.disconnected(s, reason)

@@ -66,9 +66,7 @@ func (t Target) Volatile() Target {
 }
 
 // Compress returns the target with packets that the transport may compress if
-// it is configured to, which is the default, or may not; see [WithCompression].
-// An answer to a poll is compressed if one of its packets may be. It holds for
-// WebSocket, too, where engine.io 6.6 on Node forgets it.
+// it is configured to, which is the default, or may not.
 func (t Target) Compress(compress bool) Target {
 	t.flags.NoCompress = !compress
 	return t
@@ -89,7 +87,7 @@ func (t Target) Emit(event string, args ...any) error {
 	if t.only == nil {
 		return t.ns.adapter.Broadcast(p, t.sel, t.flags)
 	}
-	if t.ns.recovery != nil && !t.flags.Volatile {
+	if t.only.private != nil && !t.flags.Volatile {
 		return t.only.emitKept(p, t.flags)
 	}
 	m, err := t.ns.message(p, t.flags, nil)
