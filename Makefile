@@ -1,4 +1,4 @@
-.PHONY: test deps lint test-short fuzz
+.PHONY: test deps lint test-short fuzz bench
 
 # Everything, with nothing skipped: installs what the tests need, lints, tests with the race detector.
 test: deps lint
@@ -18,3 +18,8 @@ test-short:
 # Each fuzz target for FUZZTIME (10 s unless set).
 fuzz:
 	ci/fuzz.sh
+
+# Roomspan beside other servers, on this machine: writes docs/benchmarks.md and docs/benchmarks/. BENCHFLAGS are its flags.
+bench: deps
+	go run ./test/bench -out docs $(BENCHFLAGS)
+	go run ./test/bench -growth -out docs

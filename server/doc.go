@@ -31,6 +31,13 @@
 // acknowledgement, [Namespace.Handle] for everything else. [Call] asks one
 // client, [CallAll] all clients of a target.
 //
+// A namespace may also have middleware for events ([Namespace.UseEvent]) and
+// listeners for all of them, in and out ([Namespace.OnAny],
+// [Namespace.OnAnyOutgoing]). [Server.OfMatch] and [Server.OfFunc] make parents:
+// namespaces for all that clients ask for by a pattern. Nodes talk to each other
+// by [Namespace.ServerSideEmit]. A process without clients emits by an
+// [Emitter].
+//
 // # What is promised
 //
 // Packets are delivered at most once. To one socket they arrive in the order
