@@ -25,8 +25,8 @@ func TestPythonFleet(t *testing.T) {
 		form, adapter string
 		flags         []string
 	}{
-		{"old", "pysocketio-old", nil},
-		{"new", "pysocketio", []string{"--json"}},
+		{"old", "python-old", nil},
+		{"new", "python", []string{"--json"}},
 	} {
 		t.Run(tt.form, func(t *testing.T) {
 			redis := peer.Redis(t)
@@ -41,7 +41,7 @@ func TestPythonFleet(t *testing.T) {
 func TestJoinedFleets(t *testing.T) {
 	redis := peer.Redis(t)
 	theirs, py := node(t, redis), python(t, redis)
-	j1, j2 := roomspan(t, redis, "-adapter", "redis+pysocketio-old"), roomspan(t, redis, "-adapter", "redis+pysocketio-old")
+	j1, j2 := roomspan(t, redis, "-adapter", "redis+python-old"), roomspan(t, redis, "-adapter", "redis+python-old")
 	peer.Checks(t, scriptLimit, "joined.mjs", "--j1", j1.URL(), "--j2", j2.URL(), "--node", theirs.URL(), "--python", py.URL())
 }
 

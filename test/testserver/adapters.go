@@ -17,11 +17,11 @@ func (f flags) backend() (adapter.Backend, error) {
 		return redis.New(f.redis, redis.WithSharded(redis.SubscriptionMode(f.mode))), nil
 	case "streams":
 		return redis.New(f.redis, redis.WithStreams()), nil
-	case "pysocketio":
+	case "python":
 		return pysocketio.New(f.redis), nil
-	case "pysocketio-old":
+	case "python-old":
 		return pysocketio.New(f.redis, pysocketio.WithPickle()), nil
-	case "redis+pysocketio-old":
+	case "redis+python-old":
 		return adapter.Join(redis.New(f.redis), pysocketio.New(f.redis, pysocketio.WithPickle())), nil
 	default:
 		return nil, fmt.Errorf("-adapter %q: there is no such family", f.adapter)
