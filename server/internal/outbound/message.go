@@ -25,12 +25,21 @@ type Flags struct {
 // by all its receivers.
 type Message struct {
 	Flags
-	frames  []byte   // WebSocket frames, back to back
-	text    []byte   // the first packet, a part of frames; nil for a bare frame
-	binary  [][]byte // the packets behind it, all binary
-	payload func() []byte
+	units  atomic.Uint32 // the length of text in UTF-16, plus 1; 0 until a client of version 3 asks
+	frames []byte        // WebSocket frames, back to back
+	text   []byte        // the first packet, a part of frames; nil for a bare frame
+	binary [][]byte      // the packets behind it, all binary
+	more   *binaryForms  // nil without binary packets
 
 	deflated atomic.Pointer[deflatedForm] // nil until a connection with compression asks
+}
+
+// binaryForms are the forms of a message with binary packets that not every
+// receiver needs. Each is made by the first who asks.
+type binaryForms struct {
+	once     sync.Once
+	payload  []byte                           // of long-polling
+	version3 [2]atomic.Pointer[version3Forms] // with binary packets, in base64
 }
 
 // Start returns a buffer with room for a message of about n bytes, to which the
@@ -61,7 +70,7 @@ func Finish(buf []byte, attachments [][]byte, flags Flags) *Message {
 		frames = ws.AppendFrame(frames, ws.OpBinary, b)
 	}
 	m.frames = frames
-	m.payload = sync.OnceValue(m.buildPayload)
+	m.more = new(binaryForms)
 	return m
 }
 
@@ -83,7 +92,7 @@ func Binary(flags Flags, packets ...[]byte) *Message {
 		end += ws.HeaderSize(len(b)) + len(b)
 		m.binary = append(m.binary, m.frames[end-len(b):end:end])
 	}
-	m.payload = sync.OnceValue(m.buildPayload)
+	m.more = new(binaryForms)
 	return m
 }
 
@@ -110,8 +119,9 @@ func (m *Message) Packets() int {
 // dst is not empty.
 func (m *Message) AppendPayload(dst []byte) []byte {
 	p := m.text
-	if m.payload != nil {
-		p = m.payload()
+	if f := m.more; f != nil {
+		f.once.Do(func() { f.payload = m.buildPayload() })
+		p = f.payload
 	}
 	if len(p) == 0 {
 		return dst
