@@ -1,4 +1,10 @@
 package engineio
 
-// CutPacket3 is cutPacket3, for the fuzz test.
-var CutPacket3 = cutPacket3
+// For the fuzz tests.
+var (
+	CutPacket3   = cutPacket3
+	DecodeBase64 = decodeBase64
+	JSONPIndex   = jsonpIndex
+	JSONP        = jsonp
+	FromForm     = fromForm
+)

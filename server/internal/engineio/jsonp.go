@@ -12,6 +12,11 @@ import (
 // a GET is a call of a function of the page, and a POST is a form. Source:
 // engine.io 6, polling-jsonp.
 
+// scriptType is the content type of answers. Node says text/plain, as for other
+// polls, which a browser does not run if it is told X-Content-Type-Options:
+// nosniff.
+const scriptType = "text/javascript; charset=UTF-8"
+
 var errBadForm = errors.New("engineio: a form without d")
 
 // jsonpIndex returns the number of the function that the page waits with, and

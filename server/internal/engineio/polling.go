@@ -78,6 +78,10 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 
 func (s *Session) answerPoll(w http.ResponseWriter, r *http.Request, messages []*outbound.Message) {
 	contentType := "text/plain; charset=UTF-8"
+	index, script := "", false
+	if s.srv.cfg.EIO3 {
+		index, script = jsonpIndex(r)
+	}
 	size, compress := 0, false
 	for _, m := range messages {
 		size += len(m.Frames()) + 1
@@ -86,7 +90,7 @@ func (s *Session) answerPoll(w http.ResponseWriter, r *http.Request, messages []
 	payload := make([]byte, 0, size)
 	if s.v3 {
 		var binary bool
-		if payload, binary = outbound.AppendPayload3(payload, messages, s.noBinary); binary {
+		if payload, binary = outbound.AppendPayload3(payload, messages, s.inBase64 || script); binary {
 			contentType = "application/octet-stream"
 		}
 	} else {
@@ -94,10 +98,8 @@ func (s *Session) answerPoll(w http.ResponseWriter, r *http.Request, messages []
 			payload = m.AppendPayload(payload)
 		}
 	}
-	if s.srv.cfg.EIO3 {
-		if index, ok := jsonpIndex(r); ok {
-			contentType, payload = "text/javascript; charset=UTF-8", jsonp(index, payload)
-		}
+	if script {
+		contentType, payload = scriptType, jsonp(index, payload)
 	}
 	if compress && s.srv.cfg.Compression.Polling {
 		payload = s.srv.encode(w.Header(), r, payload)

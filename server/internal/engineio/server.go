@@ -128,7 +128,7 @@ func (srv *Server) newSession(r *http.Request, conn *ws.Conn, id string) *Sessio
 	if srv.cfg.EIO3 {
 		query := r.URL.Query()
 		s.v3 = version(query) == 3
-		s.noBinary = query.Has("b64") || query.Has("j")
+		s.inBase64 = query.Get("b64") != ""
 	}
 	s.rcv = srv.cfg.Accept(s, r)
 	srv.mu.Lock()
@@ -179,14 +179,19 @@ func (srv *Server) find(sid string) *Session {
 }
 
 // openPacket is the first packet of a session (Engine.IO v4, "Handshake").
+// Version 3 has no maxPayload, though Node tells it of it.
 func (s *Session) openPacket(upgrade bool) string {
 	upgrades := ""
 	if upgrade {
 		upgrades = `"` + transportWebSocket + `"`
 	}
 	cfg := &s.srv.cfg
-	return fmt.Sprintf(`0{"sid":"%s","upgrades":[%s],"pingInterval":%d,"pingTimeout":%d,"maxPayload":%d}`,
-		s.id, upgrades, cfg.PingInterval.Milliseconds(), cfg.PingTimeout.Milliseconds(), cfg.MaxPayload)
+	maxPayload := ""
+	if !s.v3 {
+		maxPayload = fmt.Sprintf(`,"maxPayload":%d`, cfg.MaxPayload)
+	}
+	return fmt.Sprintf(`0{"sid":"%s","upgrades":[%s],"pingInterval":%d,"pingTimeout":%d%s}`,
+		s.id, upgrades, cfg.PingInterval.Milliseconds(), cfg.PingTimeout.Milliseconds(), maxPayload)
 }
 
 // ServeHTTP implements http.Handler. The order of its checks is that of
@@ -261,12 +266,14 @@ func (srv *Server) verify(r *http.Request, query url.Values) (*Session, *refusal
 	return nil, nil
 }
 
-// version returns the version of the protocol that a request names, or 0.
+// version returns the version of the protocol that a request names, or 0. One
+// that names none is of version 3, as on Node, where also whatever else stands
+// there is taken for a 3.
 func version(query url.Values) int {
-	switch query.Get("EIO") {
-	case "4":
+	switch eio := query.Get("EIO"); {
+	case eio == "4":
 		return 4
-	case "3":
+	case eio == "3", !query.Has("EIO"):
 		return 3
 	}
 	return 0

@@ -28,7 +28,7 @@ type Session struct {
 	paused atomic.Int32 // the receiver keeps the client from being read
 
 	v3       bool // the client speaks version 3
-	noBinary bool // and takes binary in base64 only
+	inBase64 bool // and takes binary in base64 only
 
 	mu        sync.Mutex
 	queue     outbound.Queue

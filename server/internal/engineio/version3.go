@@ -22,7 +22,9 @@ func (s *Session) Version() int {
 	return 4
 }
 
-// ping answers the ping of a client of version 3, which has its time anew.
+// ping answers the ping of a client of version 3, which has its time anew. It
+// has it after an upgrade, too, where Node forgets the time-out, and with it
+// clients that are gone.
 func (s *Session) ping() {
 	s.mu.Lock()
 	if s.state == stateOpen {
@@ -61,7 +63,7 @@ func (s *Session) translate(messages []*outbound.Message) {
 		return
 	}
 	for i, m := range messages {
-		messages[i] = m.Version3(s.noBinary)
+		messages[i] = m.Version3(s.inBase64)
 	}
 }
 

@@ -2,8 +2,6 @@ package engineio_test
 
 import (
 	"encoding/json"
-	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -34,9 +32,16 @@ func TestVersion3ByOptionOnly(t *testing.T) {
 		checkRefusal(t, status, body, 400, 5)
 	}
 	r = newRig(t, old)
-	for _, query := range []string{"EIO=2&transport=polling", "EIO=abc&transport=polling", "transport=polling"} {
+	for _, query := range []string{"EIO=2&transport=polling", "EIO=abc&transport=polling", "EIO=&transport=polling"} {
 		status, body := r.do("GET", query, "")
 		checkRefusal(t, status, body, 400, 5)
+	}
+	for _, query := range []string{"EIO=3&transport=polling", "transport=polling"} {
+		if status, body := r.do("GET", query, ""); status != 200 || !strings.Contains(body, `:0{"sid":"`) || strings.Contains(body, "maxPayload") {
+			t.Errorf("handshake of %s: %d %q", query, status, body)
+		} else if v := r.receiver().session.Version(); v != 3 {
+			t.Errorf("version %d of %s", v, query)
+		}
 	}
 	o, _ := r.open3("")
 	status, body := r.do("GET", polling(o.SID), "")
@@ -133,65 +138,4 @@ func TestPollsOfVersion3(t *testing.T) {
 	if _, body := r.do("GET", polling3(o.SID)+"&b64=1", ""); body != "6:b4AQID" {
 		t.Errorf("poll in base64 %q", body)
 	}
-}
-
-func TestJSONP(t *testing.T) {
-	r := newRig(t, old)
-	o, rec := func() (opening, *receiver) {
-		status, body := r.do("GET", "EIO=3&transport=polling&j=1%29%3Balert%282", "")
-		var payload string
-		var o opening
-		code, ok := strings.CutPrefix(body, "___eio[12](")
-		code, ok2 := strings.CutSuffix(code, ");")
-		if status != 200 || !ok || !ok2 || json.Unmarshal([]byte(code), &payload) != nil {
-			t.Fatalf("handshake: %d %q", status, body)
-		}
-		_, packet, _ := strings.Cut(payload, ":")
-		if err := json.Unmarshal([]byte(packet[1:]), &o); err != nil {
-			t.Fatal(err)
-		}
-		return o, r.receiver()
-	}()
-	query := polling3(o.SID) + "&j=5"
-	rec.send("</script>\u2028\u2029\"\\\n")
-	rec.session.Send(outbound.Binary(outbound.Flags{}, []byte{1, 2, 3}))
-	_, body := r.do("GET", query, "")
-	if want := `___eio[5]("15:4\u003c/script\u003e\u2028\u2029\"\\\n6:b4AQID");`; body != want {
-		t.Errorf("got  %s\nwant %s", body, want)
-	}
-	for _, tt := range []struct{ d, want string }{
-		{`6:4hello`, "hello"},
-		{"4:4a\\nb", "a\nb"},
-		{"5:4a\\\\nb", `a\nb`},
-	} {
-		status, body := r.do("POST", query, url.Values{"d": {tt.d}}.Encode(), "Content-Type", "application/x-www-form-urlencoded")
-		if status != 200 || body != "ok" {
-			t.Fatalf("POST of %q: %d %q", tt.d, status, body)
-		}
-		if got := await(t, rec.got, tt.want); got != tt.want {
-			t.Errorf("received %q, want %q", got, tt.want)
-		}
-	}
-	status, body := r.do("POST", query, "x=1")
-	checkRefusal(t, status, body, http.StatusBadRequest, 3)
-}
-
-func FuzzPayload3(f *testing.F) {
-	for _, seed := range []string{"6:4hello", "2:4a3:4bc", "5:4ü日👍", "6:b4AQID", "\x00\x03\xff4ü\x01\x03\xff\x04\x01\x02", "99999999999:", ":"} {
-		f.Add([]byte(seed), false)
-		f.Add([]byte(seed), true)
-	}
-	f.Fuzz(func(t *testing.T, body []byte, binaryBody bool) {
-		left := len(body)
-		for len(body) > 0 {
-			packet, _, rest, err := engineio.CutPacket3(body, binaryBody)
-			if err != nil {
-				return
-			}
-			if len(packet)+len(rest) >= left {
-				t.Fatalf("%d bytes of packet and %d of rest in %d", len(packet), len(rest), left)
-			}
-			left, body = len(rest), rest
-		}
-	})
 }
