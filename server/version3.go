@@ -3,7 +3,6 @@ package server
 import (
 	"encoding/json"
 	"net/url"
-	"strings"
 
 	"github.com/roomspan/roomspan/server/internal/outbound"
 	"github.com/roomspan/roomspan/server/internal/parser"
@@ -25,10 +24,14 @@ func WithEIO3() Option { return func(c *config) { c.eio3 = true } }
 func (c *conn) v3() bool { return c.session.Version() == 3 }
 
 // Opened implements engineio.Receiver: a client of version 3 joins the main
-// namespace by that.
+// namespace by that. Packets of a client that does not wait for the answer may
+// be handled meanwhile, on the reading goroutine.
 func (c *conn) Opened() {
-	if c.v3() {
-		_ = c.connect(&parser.Packet{Type: parser.Connect, Namespace: "/"})
+	if !c.v3() {
+		return
+	}
+	if ns, _ := c.srv.acquire("/"); ns != nil {
+		_ = c.join(ns, []byte("{}"))
 	}
 }
 
@@ -40,12 +43,13 @@ func (c *conn) id3(ns *Namespace) string {
 	return ns.name + "#" + c.session.ID()
 }
 
-// auth3 returns the auth of a client of version 3.
+// auth3 returns the auth of a client of version 3: the query of the namespace,
+// where the last value of a name counts, as on Node.
 func auth3(query string) []byte {
-	values, _ := url.ParseQuery(query)
+	values, _ := url.ParseQuery(query) // what cannot be read is left out
 	auth := make(map[string]string, len(values))
 	for k, v := range values {
-		auth[k] = strings.Join(v, ",")
+		auth[k] = v[len(v)-1]
 	}
 	text, err := json.Marshal(auth)
 	if err != nil {
@@ -59,9 +63,11 @@ func (s *Socket) connected3() {
 	s.conn.send(parser.AppendText(outbound.Start(16+len(s.ns.name)), &parser.Packet{Type: parser.Connect, Namespace: s.ns.name}))
 }
 
-// refused3 refuses it.
+// refused3 refuses it: with the data if they are true in JavaScript, else with
+// the message.
 func (s *Socket) refused3(message string, data []byte) {
-	if data == nil {
+	switch string(data) {
+	case "", "null", "false", "0", "-0", `""`:
 		data, _ = json.Marshal(message)
 	}
 	s.conn.send(parser.AppendText(outbound.Start(32+len(data)), &parser.Packet{
