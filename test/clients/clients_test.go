@@ -2,7 +2,6 @@
 package clients_test
 
 import (
-	"strconv"
 	"testing"
 	"time"
 
@@ -92,6 +91,9 @@ func TestEIO3(t *testing.T) {
 					peer.Checks(t, 5*time.Minute, "old.mjs", "--url", p.URL(), "--transports", transport)
 				})
 			}
+			t.Run("ledger", func(t *testing.T) {
+				peer.Checks(t, 5*time.Minute, "ledger.mjs", "--url", p.URL(), "--rounds", rounds(server.name), "--client", "2")
+			})
 		})
 	}
 }
@@ -113,12 +115,16 @@ func TestLedger(t *testing.T) {
 	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
 			peer.Need(t, "node")
-			rounds := 2
-			if peer.Full() && server.name == "roomspan" {
-				rounds = 50
-			}
 			p := server.start(t)
-			peer.Checks(t, 15*time.Minute, "ledger.mjs", "--url", p.URL(), "--rounds", strconv.Itoa(rounds))
+			peer.Checks(t, 15*time.Minute, "ledger.mjs", "--url", p.URL(), "--rounds", rounds(server.name))
 		})
 	}
+}
+
+// rounds is how many of them a ledger has.
+func rounds(server string) string {
+	if peer.Full() && server == "roomspan" {
+		return "50"
+	}
+	return "2"
 }

@@ -1,8 +1,14 @@
-// The events that every server of these tests answers, on the namespaces / and /custom.
+// The events that every server of these tests answers, on the namespaces / and /custom. /guarded lets in the token "sesame" alone.
 
 // serve lets io, a socket.io Server, answer them; node is the name that whoami tells.
 // joined resolves when the adapter hears the rooms that were joined before.
 export function serve(io, node, joined = async () => {}) {
+  io.of("/guarded").use(({ handshake }, next) => {
+    const { token } = handshake.auth;
+    if (token === "sesame") next();
+    else if (token === "data") next(Object.assign(new Error("refused"), { data: { code: 7 } }));
+    else next(new Error("wrong token"));
+  });
   for (const name of ["/", "/custom"]) {
     const nsp = io.of(name);
     nsp.on("announce", (x) => nsp.local.emit("announced", x));

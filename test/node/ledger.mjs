@@ -1,14 +1,15 @@
 // Nothing is lost, doubled or out of order while a client goes from polling to WebSocket:
-// node ledger.mjs --url URL [--rounds N] [--count N] [--window N].
+// node ledger.mjs --url URL [--rounds N] [--count N] [--window N] [--client 2].
 //
 // In each round a client sends numbered messages and gets them back, while a second client broadcasts numbered messages
-// to it; somewhere in the midst it upgrades. Each sender is at most window messages ahead of what has arrived, since a
+// to it; somewhere in the midst it upgrades. With --client 2 it is a client of Socket.IO 2. Each sender is at most window messages ahead of what has arrived, since a
 // server may close a connection that falls behind.
 import { parse } from "./args.mjs";
 import { print, sleep, within } from "./check.mjs";
 import { Client } from "./client.mjs";
+import { OldClient } from "./old-client.mjs";
 
-const { url, rounds, count, window } = parse({ url: undefined, rounds: 1, count: 10_000, window: 512 });
+const { url, rounds, count, window, client } = parse({ url: undefined, rounds: 1, count: 10_000, window: 512, client: 4 });
 
 // Messages that are sent at once, before others get their turn.
 const burst = 32;
@@ -55,7 +56,7 @@ function watch(ledgers, stop) {
 }
 
 async function round(number) {
-  const [subject, sender] = await Promise.all([Client.open(url, "late"), Client.open(url, "websocket")]);
+  const [subject, sender] = await Promise.all([(client === 2 ? OldClient : Client).open(url, "late"), Client.open(url, "websocket")]);
   const stop = { now: "" };
   const [echo, received, copy] = [new Ledger(), new Ledger(), new Ledger()];
   subject.socket.on("echo", (n) => echo.take(n));

@@ -1,41 +1,20 @@
 // What clients of Socket.IO 2 see: node old.mjs --url URL [--transports polling|websocket|upgrade].
-import ioc from "socket.io-client-2";
 import { parse } from "./args.mjs";
 import { assert, equal, limit, run, within } from "./check.mjs";
-import { Client, transports } from "./client.mjs";
+import { Client } from "./client.mjs";
+import { OldClient } from "./old-client.mjs";
 
 const { url, transports: mode } = parse({ url: undefined, transports: "upgrade" });
 
-// open connects an old client that is closed with its check. It keeps the events of these names.
-async function open(t, namespace = "", options = {}) {
-  const socket = ioc(url + namespace, { transports: transports[mode], forceNew: true, reconnection: false, ...options });
-  t.defer(() => socket.io.engine && socket.io.close());
-  const kept = new Map();
-  const waiting = new Map();
-  for (const event of ["connect", "error", "disconnect", "auth", "echo", "msg", "message-back"]) {
-    socket.on(event, (...args) => {
-      const next = waiting.get(event)?.shift();
-      if (next) return next(args);
-      if (!kept.has(event)) kept.set(event, []);
-      kept.get(event).push(args);
-    });
-  }
-  const next = (event) => {
-    const args = kept.get(event)?.shift();
-    if (args) return Promise.resolve(args);
-    const came = new Promise((resolve) => {
-      if (!waiting.has(event)) waiting.set(event, []);
-      waiting.get(event).push(resolve);
-    });
-    return within(limit, came, `event ${event}`);
-  };
-  const ask = (event, ...args) =>
-    within(limit, new Promise((resolve) => socket.emit(event, ...args, (...a) => resolve(a))), `ack of ${event}`);
-  return { socket, next, ask, emit: (...args) => socket.emit(...args) };
+// open connects an old client that is closed with its check.
+function open(t, namespace, options) {
+  const client = new OldClient(url, mode, namespace, options);
+  t.defer(() => client.close());
+  return client;
 }
 
 async function connected(t, namespace, options) {
-  const client = await open(t, namespace, options);
+  const client = open(t, namespace, options);
   await client.next("connect");
   return client;
 }
@@ -94,8 +73,24 @@ const ok = await run({
     equal((await client.next("disconnect"))[0], "io client disconnect");
   },
   "unknown namespace": async (t) => {
-    const client = await open(t, "/unknown");
+    const client = open(t, "/unknown");
     equal(await client.next("error"), [{ message: "Invalid namespace" }], "error");
+  },
+  "refused by middleware": async (t) => {
+    equal(await open(t, "/guarded?token=wrong").next("error"), ["wrong token"], "error");
+    equal(await open(t, "/guarded?token=data").next("error"), [{ code: 7 }], "error with data");
+    const client = await connected(t, "/guarded?token=sesame");
+    equal(client.socket.connected, true, "connected");
+  },
+  "several namespaces of one connection": async (t) => {
+    const client = await connected(t);
+    const refused = client.socket.io.socket("/guarded");
+    equal(await within(limit, new Promise((resolve) => refused.once("error", resolve)), "error"), "wrong token", "error");
+    const custom = client.socket.io.socket("/custom");
+    const ask = (...args) => within(limit, new Promise((resolve) => custom.emit("message-with-ack", ...args, resolve)), "ack");
+    for (let n = 0; n < 10; n++) equal([await ask(bytes), await client.ask("message-with-ack", n)], [bytes, [n]], "acks");
+    custom.close();
+    equal(await client.ask("message-with-ack", "left"), ["left"], "ack when one has left");
   },
   "old and new together": async (t) => {
     const old = await connected(t);

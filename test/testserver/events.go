@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/roomspan/roomspan/server"
@@ -67,6 +68,28 @@ func registerRecovery(ns *server.Namespace) {
 		data, _ := server.Data[map[string]any](s)
 		return state{s.Recovered(), s.Rooms(), data}, nil
 	})
+}
+
+// guard makes the namespace that lets in the token "sesame" alone.
+func guard(io *server.Server) error {
+	ns, err := io.Of("/guarded")
+	if err != nil {
+		return err
+	}
+	ns.Use(func(s *server.Socket) error {
+		var auth struct{ Token string }
+		if err := json.Unmarshal(s.Handshake().Auth, &auth); err != nil {
+			return err
+		}
+		switch auth.Token {
+		case "sesame":
+			return nil
+		case "data":
+			return &server.ConnectError{Message: "refused", Data: map[string]int{"code": 7}}
+		}
+		return &server.ConnectError{Message: "wrong token"}
+	})
+	return nil
 }
 
 // joined returns when the adapter hears the rooms that were joined before.

@@ -180,5 +180,5 @@ func newServer(f flags) (*server.Server, error) {
 		}
 		register(io, ns, joined)
 	}
-	return io, nil
+	return io, guard(io)
 }
