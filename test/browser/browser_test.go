@@ -1,4 +1,5 @@
-// Package browser_test drives the chat example in a real Chromium.
+// Package browser_test drives the chat example, and a page of an old client, in
+// a real Chromium.
 package browser_test
 
 import (
@@ -26,4 +27,13 @@ func TestChat(t *testing.T) {
 	chat := peer.Start(t, peer.Build(t, "./examples/chat"), "-addr-a", "127.0.0.1:0", "-addr-b", "127.0.0.1:0")
 	a, b := chat.URL(), "http://"+chat.Listening()
 	peer.Checks(t, 4*time.Minute, "browser.mjs", "--a", a, "--b", b, "--shots", shots)
+}
+
+// TestJSONPInBrowser has the client of Socket.IO 2 poll with script elements and
+// forms.
+func TestJSONPInBrowser(t *testing.T) {
+	t.Setenv("CHROMIUM", peer.Need(t, "chromium"))
+	peer.Need(t, "node")
+	p := peer.Start(t, peer.Build(t, "./test/testserver"), "-addr", "127.0.0.1:0", "-eio3")
+	peer.Checks(t, 4*time.Minute, "jsonp.mjs", "--url", p.URL())
 }
