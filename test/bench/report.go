@@ -36,7 +36,7 @@ func write(dir string, rows []row, b *bench) error {
 		return err
 	}
 	var doc strings.Builder
-	fmt.Fprintf(&doc, head, runtime.NumCPU(), b.duration, b.rounds)
+	fmt.Fprintf(&doc, head, runtime.NumCPU(), b.duration, b.rounds, b.idleFor)
 	for _, group := range groups(rows) {
 		fmt.Fprintf(&doc, "\n## %s\n\n", group)
 		plot := strings.ToLower(strings.ReplaceAll(group, " ", "-")) + ".svg"
@@ -55,6 +55,7 @@ Written by ` + "`make bench`" + `, which builds and starts every server in turn 
 WebSocket frames on loopback, clients and server on the same %d cores. So the time that counts is the processor time
 that the server spends for a message that is delivered, not the throughput: that is bounded by what the clients leave of
 the machine. Each figure is the median of rounds in which all servers took their turn, each measured for %v, %d rounds;
+idle connections are looked at after %v;
 "x best peer" is that time as a share of the best other Socket.IO server's in the same run. A message is 64 bytes of text
 where nothing else is said. Every client checks that every message comes once and in order: a server that loses one has
 failed, and has no figure. "bare Go WebSocket" is no Socket.IO server, but a floor: it parses nothing and writes each
