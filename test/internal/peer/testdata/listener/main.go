@@ -10,6 +10,8 @@ import (
 )
 
 func main() {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM) // before anybody can know that it listens
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -18,8 +20,6 @@ func main() {
 	fmt.Fprintln(os.Stderr, "about to listen")
 	fmt.Println("a line before")
 	fmt.Println("listening on " + l.Addr().String())
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
 	<-stop
 	fmt.Println("told to end")
 }
