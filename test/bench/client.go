@@ -36,11 +36,12 @@ type dialer struct {
 }
 
 // connect opens a TCP or TLS connection. Source addresses change, since one
-// address has only some 28,000 ports.
+// address has only some 28,000 ports, and those of the work before are taken
+// for another minute.
 func (d *dialer) connect() (net.Conn, error) {
 	n := d.dialed.Add(1)
 	nd := net.Dialer{
-		LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+n/4000%200))},
+		LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+n%200))},
 		Timeout:   30 * time.Second,
 	}
 	c, err := nd.Dial("tcp", d.addr)

@@ -47,6 +47,7 @@ func main() {
 	flag.IntVar(&b.idle, "idle", 15000, "idle connections")
 	flag.DurationVar(&b.idleFor, "idle-for", 130*time.Second, "how long they are idle before their memory is looked at")
 	flag.StringVar(&b.profiles, "profiles", "", "folder for profiles of Roomspan, one for each run; none: none")
+	builds := flag.String("builds", "", "programs, with commas between them: compare these builds of test/testserver, and nothing else")
 	onlyGrowth := flag.Bool("growth", false, "measure only how the costs of rooms grow with their number, in this process")
 	flag.Parse()
 	if *onlyGrowth {
@@ -57,6 +58,11 @@ func main() {
 	}
 	if *quick {
 		b.duration, b.rounds, b.idle, b.idleFor = time.Second, 1, 1000, 3*time.Second
+	}
+	if *builds != "" {
+		for _, program := range strings.Split(*builds, ",") {
+			b.peers = append(b.peers, b.self(program, program))
+		}
 	}
 	if err := b.main(*only, *who, *out); err != nil {
 		log.Fatal("bench: ", err)
@@ -70,8 +76,10 @@ func (b *bench) main(only, who, out string) error {
 	}
 	defer os.RemoveAll(dir)
 	b.dir = dir
-	if b.peers, err = b.build(); err != nil {
-		return err
+	if b.peers == nil {
+		if b.peers, err = b.build(); err != nil {
+			return err
+		}
 	}
 	b.works = works()
 	for _, f := range []struct {
@@ -220,13 +228,18 @@ func (b *bench) build() ([]*peer, error) {
 		return nil, errors.New("the package bun has no program for this machine")
 	}
 	return []*peer{
-		{name: "Roomspan", command: func(s settings) *exec.Cmd { return b.roomspan(bin("roomspan"), s) }},
+		b.self("Roomspan", bin("roomspan")),
 		{name: "Node, socket.io 4.8", command: simple("node", filepath.Join(peers, "node.mjs"))},
 		{name: "Bun, bun-engine", command: simple(buns[0], filepath.Join(peers, "bun.mjs")), lacks: []string{"deflate"}},
 		{name: "zishang520 v2.5", command: simple(bin("zishang")), lacks: []string{"deflate", "redis"}},
 		{name: "python-socketio", command: simple("/usr/bin/python3", filepath.Join(peers, "python.py")), lacks: []string{"deflate"}},
 		{name: "bare Go WebSocket", command: simple(bin("floor")), lacks: []string{"socket.io", "tls", "deflate", "redis", "polling"}},
 	}, nil
+}
+
+// self returns a build of test/testserver as a peer.
+func (b *bench) self(name, bin string) *peer {
+	return &peer{name: name, command: func(s settings) *exec.Cmd { return b.roomspan(bin, s) }}
 }
 
 func (b *bench) roomspan(bin string, s settings) *exec.Cmd {
