@@ -66,7 +66,7 @@ func (c *conn) workLocked(s *Socket) {
 	if !s.working && len(s.inbox) > 0 {
 		s.working = true
 		c.srv.workers.add()
-		go s.work()
+		c.srv.pool.start(s)
 	}
 }
 
@@ -79,7 +79,7 @@ func (s *Socket) work() {
 	defer func() {
 		c.session.Uncork()
 		if !idle {
-			go s.work() // a handler ended its goroutine, by runtime.Goexit
+			c.srv.pool.start(s) // a handler ended its goroutine, by runtime.Goexit
 			return
 		}
 		c.srv.workers.done()

@@ -38,6 +38,7 @@ type Server struct {
 	onNamespace atomic.Pointer[[]func(*Namespace)]
 
 	workers workers // goroutines that run handlers, and teardowns
+	pool    *pool   // those of them that sockets share
 }
 
 // New returns a server. It does no network I/O: with [WithAdapter] the server
@@ -52,6 +53,7 @@ func New(opts ...Option) (*Server, error) {
 		return nil, err
 	}
 	s.engine = engineio.NewServer(s.engineConfig())
+	s.pool = newPool(s.engine.Wheel())
 	ns, err := s.Of("/")
 	if err != nil {
 		_ = s.Shutdown(context.Background())
@@ -204,6 +206,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	if werr := s.workers.wait(ctx); err == nil {
 		err = werr // the bus may have brought something until it was closed
+	}
+	s.pool.close()
+	if err == nil {
+		s.pool.wait()
 	}
 	return err
 }

@@ -23,7 +23,7 @@ type Session struct {
 	srv *Server
 	rcv Receiver
 	id  string
-	key uint32 // chooses the goroutine of the flusher
+	key uint32 // of Key; it also chooses the goroutine of the flusher
 
 	paused atomic.Int32 // the receiver keeps the client from being read
 
@@ -52,6 +52,9 @@ type Session struct {
 // ID returns the id of the session: 20 characters, made of 15 random bytes,
 // unless Config.NewID made it.
 func (s *Session) ID() string { return s.id }
+
+// Key returns a number by which work for sessions is spread.
+func (s *Session) Key() uint32 { return s.key }
 
 // Transport returns "polling" or "websocket".
 func (s *Session) Transport() string {
