@@ -5,6 +5,7 @@ import (
 
 	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/server/internal/args"
+	"github.com/roomspan/roomspan/server/internal/outbound"
 	"github.com/roomspan/roomspan/server/internal/parser"
 )
 
@@ -42,20 +43,29 @@ func (v *values) decode(codec args.Codec, from int, dst []any) error {
 		if from+i >= len(v.spans) {
 			return nil // what is missing is undefined to a JavaScript client too
 		}
-		if err := codec.Decode(v.spans[from+i].Of(v.data), v.attachments, d); err != nil {
-			return &DecodeError{Index: i, Err: err}
+		if err := v.one(codec, from, i, d); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// one decodes argument i of those that begin at from.
+func (v *values) one(codec args.Codec, from, i int, dst any) error {
+	if err := codec.Decode(v.spans[from+i].Of(v.data), v.attachments, dst); err != nil {
+		return &DecodeError{Index: i, Err: err}
 	}
 	return nil
 }
 
 func (v *values) all(codec args.Codec, from int) ([]any, error) {
 	all := make([]any, max(len(v.spans)-from, 0))
-	dst := make([]any, len(all))
 	for i := range all {
-		dst[i] = &all[i]
+		if err := v.one(codec, from, i, &all[i]); err != nil {
+			return all, err
+		}
 	}
-	return all, v.decode(codec, from, dst)
+	return all, nil
 }
 
 func newEvent(s *Socket, p *parser.Packet, attachments [][]byte) *Event {
@@ -111,6 +121,9 @@ func (e *Event) Ack(values ...any) error {
 	if !e.asks {
 		return ErrNoAck
 	}
+	if e.reply == nil && e.ns.srv.cfg.parser == nil {
+		return e.ackSingle(values)
+	}
 	p, err := e.ns.srv.cfg.codec.EncodeArgs(values)
 	if err != nil {
 		return err
@@ -122,19 +135,34 @@ func (e *Event) Ack(values ...any) error {
 		e.reply(p)
 		return nil
 	}
-	s := e.socket
-	m, err := e.ns.srv.pack(&parser.Packet{
-		Type: parser.Ack, Namespace: s.ns.name, ID: e.ackID, HasID: true,
-		Attachments: len(p.Attachments), Data: p.Args,
-	}, p.Attachments, adapter.Flags{})
+	packet := e.ackPacket()
+	packet.Attachments, packet.Data = len(p.Attachments), p.Args
+	m, err := e.ns.srv.pack(&packet, p.Attachments, adapter.Flags{})
 	if err != nil {
 		return err
 	}
+	return e.sendAck(m)
+}
+
+// ackSingle is Ack for a client of the default parser.
+func (e *Event) ackSingle(values []any) error {
+	d, err := e.ns.srv.cfg.codec.DraftArgs(values)
+	if err != nil {
+		return err
+	}
+	packet := e.ackPacket()
+	return e.sendAck(lease(d, &packet, adapter.Flags{}))
+}
+
+// ackPacket returns the packet of the acknowledgement, without arguments.
+func (e *Event) ackPacket() parser.Packet {
+	return parser.Packet{Type: parser.Ack, Namespace: e.socket.ns.name, ID: e.ackID, HasID: true}
+}
+
+// sendAck sends the acknowledgement.
+func (e *Event) sendAck(m *outbound.Message) error {
 	if !e.acked.CompareAndSwap(false, true) {
 		return ErrAcked
 	}
-	if !s.Connected() || !s.conn.session.Send(m) {
-		return ErrDisconnected
-	}
-	return nil
+	return e.socket.sendMessage(m)
 }

@@ -238,18 +238,11 @@ func (s *Socket) tellDisconnect() {
 
 // send queues an event for the client; p is its canonical form.
 func (s *Socket) send(m *outbound.Message, p *adapter.Packet) error {
-	switch {
-	case !s.Connected():
-		return ErrDisconnected
-	case s.conn.session.Send(m):
-		if s.ns.observed() {
-			s.ns.sent(p, []*Socket{s})
-		}
-		return nil
-	case m.Volatile && s.Connected():
-		return ErrVolatileDropped
+	err := s.sendMessage(m)
+	if err == nil && s.ns.observed() {
+		s.ns.sent(p, []*Socket{s})
 	}
-	return ErrDisconnected
+	return err
 }
 
 // connect runs the middleware, joins the socket to the namespace and runs the

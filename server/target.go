@@ -80,6 +80,9 @@ func (t Target) Compress(compress bool) Target {
 // nobody is in the target, or that the cluster cannot be reached now, is no
 // error.
 func (t Target) Emit(event string, args ...any) error {
+	if t.only != nil && t.only.single(t.flags) {
+		return t.only.emitSingle(t.flags, event, args)
+	}
 	p, err := t.ns.encodeEvent(event, args)
 	if err != nil {
 		return err

@@ -71,17 +71,56 @@ func (e *ArgumentError) Unwrap() error { return e.Err }
 // Node: their bytes must not be changed as long as the packet may be sent. All
 // else is copied. Errors: an *[ArgumentError].
 func (c Codec) EncodeEvent(event string, args []any) (*adapter.Packet, error) {
-	e := encoders.Get().(*encoder)
-	e.buf = appendString(append(e.buf[:0], '['), event)
-	return e.packet(c, args)
+	d, err := c.DraftEvent(event, args)
+	if err != nil {
+		return nil, err
+	}
+	return d.packet(), nil
 }
 
 // EncodeArgs returns the canonical form of the arguments of an acknowledgement:
 // [arg1,...]. What is said of [Codec.EncodeEvent] holds for it too.
 func (c Codec) EncodeArgs(args []any) (*adapter.Packet, error) {
+	d, err := c.DraftArgs(args)
+	if err != nil {
+		return nil, err
+	}
+	return d.packet(), nil
+}
+
+// A Draft is an encoded packet in memory that serves the next one when Discard
+// has been called.
+type Draft struct{ e *encoder }
+
+// DraftEvent is EncodeEvent for who needs the packet for a moment only.
+func (c Codec) DraftEvent(event string, args []any) (Draft, error) {
+	e := encoders.Get().(*encoder)
+	e.buf = appendString(append(e.buf[:0], '['), event)
+	return Draft{e}, e.encode(c, args)
+}
+
+// DraftArgs is EncodeArgs for who needs the packet for a moment only.
+func (c Codec) DraftArgs(args []any) (Draft, error) {
 	e := encoders.Get().(*encoder)
 	e.buf = append(e.buf[:0], '[')
-	return e.packet(c, args)
+	return Draft{e}, e.encode(c, args)
+}
+
+// Args is that of the packet, valid until Discard.
+func (d Draft) Args() []byte { return d.e.buf }
+
+// Attachments are those of the packet. They stay valid.
+func (d Draft) Attachments() [][]byte { return d.e.attachments }
+
+// Discard ends the use of a draft that was made without an error.
+func (d Draft) Discard() { d.e.free() }
+
+// packet makes what lasts of a draft, and discards it.
+func (d Draft) packet() *adapter.Packet {
+	p := &adapter.Packet{Args: make([]byte, len(d.e.buf)), Attachments: d.e.attachments}
+	copy(p.Args, d.e.buf)
+	d.Discard()
+	return p
 }
 
 // recovered turns a panic into an error. It is deferred directly.

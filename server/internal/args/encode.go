@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"sync"
 	"unicode/utf8"
-
-	"github.com/roomspan/roomspan/adapter"
 )
 
 // maxDepth bounds the recursion into a value: one that contains itself has no
@@ -42,30 +40,32 @@ func (e *encoder) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// packet ends the array that has been begun in buf with the arguments, and
-// gives the encoder back. After an error it is dropped, as its state is unknown.
-func (e *encoder) packet(c Codec, args []any) (*adapter.Packet, error) {
+// encode ends the array that has been begun in buf with the arguments. After an
+// error the encoder must not be used again, as its state is unknown.
+func (e *encoder) encode(c Codec, args []any) error {
 	e.marshal, e.ends = c.Marshal, e.ends[:0]
 	for i, arg := range args {
 		if len(e.buf) > 1 {
 			e.buf = append(e.buf, ',')
 		}
 		if err := e.argument(arg); err != nil {
-			return nil, &ArgumentError{Index: i, Type: reflect.TypeOf(arg), Err: err}
+			return &ArgumentError{Index: i, Type: reflect.TypeOf(arg), Err: err}
 		}
 		e.ends = append(e.ends, len(e.buf))
 	}
 	e.buf = append(e.buf, ']')
 	if i, err := e.check(); err != nil {
-		return nil, &ArgumentError{Index: i, Type: reflect.TypeOf(args[i]), Err: err}
+		return &ArgumentError{Index: i, Type: reflect.TypeOf(args[i]), Err: err}
 	}
-	p := &adapter.Packet{Args: make([]byte, len(e.buf)), Attachments: e.attachments}
-	copy(p.Args, e.buf)
+	return nil
+}
+
+// free gives the encoder back, for another packet.
+func (e *encoder) free() {
 	e.marshal, e.attachments = nil, nil
 	if cap(e.buf) <= maxKept { // and with it the capacity of ends and found
 		encoders.Put(e)
 	}
-	return p, nil
 }
 
 func (e *encoder) argument(arg any) (err error) {

@@ -182,7 +182,7 @@ func (s *Session) writeLocked() {
 		conn := s.conn
 		s.mu.Unlock()
 		s.translate(messages)
-		out := b.gather(messages, s.srv.compressor(conn))
+		out, alone := b.gather(messages, s.srv.compressor(conn))
 		n, err := conn.TryWrite(out)
 		if err != nil {
 			s.abort(ReasonTransportError)
@@ -196,6 +196,9 @@ func (s *Session) writeLocked() {
 			// The batch's memory goes back to the pool; the rest needs its own.
 			s.drainLocked(append([]byte(nil), out[n:]...))
 			return
+		}
+		if alone != nil {
+			alone.Release()
 		}
 		if s.queue.Len() == 0 || s.held > 0 {
 			break
@@ -217,23 +220,25 @@ func (srv *Server) compressor(conn *ws.Conn) *outbound.Compressor {
 }
 
 // gather returns the bytes of a batch. They are valid until the buffer goes
-// back to the pool.
-func (b *batchBuffer) gather(messages []*outbound.Message, c *outbound.Compressor) []byte {
+// back to the pool. A message that is alone is in its own memory, and to be
+// released when it has been written.
+func (b *batchBuffer) gather(messages []*outbound.Message, c *outbound.Compressor) (out []byte, alone *outbound.Message) {
 	if len(messages) == 1 {
-		out := messages[0].Deflated(c)
-		clear(messages)
-		return out
+		alone = messages[0]
+		messages[0] = nil
+		return alone.Deflated(c), alone
 	}
 	b.bytes = b.bytes[:0]
 	for i, m := range messages {
 		b.bytes = append(b.bytes, m.Deflated(c)...)
 		messages[i] = nil
+		m.Release()
 	}
-	out := b.bytes
+	out = b.bytes
 	if cap(b.bytes) > 8*batchBytes {
 		b.bytes = nil // grown by a long message at the end of the batch
 	}
-	return out
+	return out, nil
 }
 
 // drainLocked starts the goroutine that waits for a client which does not take
@@ -274,6 +279,6 @@ func (s *Session) drain(conn *ws.Conn, rest []byte) {
 		messages := s.queue.Pop(b.messages[:0], batchBytes)
 		s.mu.Unlock()
 		s.translate(messages)
-		rest = b.gather(messages, s.srv.compressor(conn))
+		rest, _ = b.gather(messages, s.srv.compressor(conn))
 	}
 }

@@ -5,6 +5,7 @@ package outbound
 
 import (
 	"encoding/base64"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -22,7 +23,7 @@ type Flags struct {
 
 // Message is one thing to send: an Engine.IO packet or several that must stay
 // together, in every form that a transport needs. It is immutable and shared
-// by all its receivers.
+// by all its receivers; one that was leased has only one.
 type Message struct {
 	Flags
 	units  atomic.Uint32 // the length of text in UTF-16, plus 1; 0 until a client of version 3 asks
@@ -32,6 +33,8 @@ type Message struct {
 	more   *binaryForms  // nil without binary packets
 
 	deflated atomic.Pointer[deflatedForm] // nil until a connection with compression asks
+
+	room []byte // of a leased message: the memory of frames
 }
 
 // binaryForms are the forms of a message with binary packets that not every
@@ -52,26 +55,29 @@ func Start(n int) []byte {
 // Finish makes a message of a buffer that began with Start, followed by binary
 // packets. It owns buf; it copies attachments.
 func Finish(buf []byte, attachments [][]byte, flags Flags) *Message {
-	m := &Message{Flags: flags, binary: attachments}
+	m := &Message{Flags: flags}
+	m.finish(buf, attachments)
+	return m
+}
+
+// finish makes the frames of a message in the memory of buf, and returns that.
+func (m *Message) finish(buf []byte, attachments [][]byte) []byte {
 	n := len(buf) - ws.MaxHeader
 	start := ws.MaxHeader - ws.HeaderSize(n)
 	ws.AppendHeader(buf[start:start:ws.MaxHeader], ws.OpText, n)
-	m.text = buf[ws.MaxHeader:]
-	if len(attachments) == 0 {
-		m.frames = buf[start:]
-		return m
+	if len(attachments) > 0 {
+		size := 0
+		for _, b := range attachments {
+			size += ws.HeaderSize(len(b)) + len(b)
+		}
+		buf = slices.Grow(buf, size)
+		for _, b := range attachments {
+			buf = ws.AppendFrame(buf, ws.OpBinary, b)
+		}
+		m.binary, m.more = attachments, new(binaryForms)
 	}
-	size := len(buf) - start
-	for _, b := range attachments {
-		size += ws.HeaderSize(len(b)) + len(b)
-	}
-	frames := append(make([]byte, 0, size), buf[start:]...)
-	for _, b := range attachments {
-		frames = ws.AppendFrame(frames, ws.OpBinary, b)
-	}
-	m.frames = frames
-	m.more = new(binaryForms)
-	return m
+	m.frames, m.text = buf[start:], buf[ws.MaxHeader:ws.MaxHeader+n]
+	return buf
 }
 
 // Packet returns the message of one Engine.IO text packet, given with its type
