@@ -71,7 +71,7 @@ func TestAllocationsOfAnEcho(t *testing.T) {
 	}
 	allocs := testing.AllocsPerRun(500, func() { echo(t, c.conn, r, frame, buf) })
 	t.Logf("%.1f allocations", allocs)
-	if allocs > 14 {
+	if allocs > 5 {
 		t.Errorf("%.1f allocations", allocs)
 	}
 }

@@ -102,7 +102,7 @@ func (s *Socket) acknowledged(packet *parser.Packet, attachments [][]byte) {
 		return
 	}
 	a := &Answer{codec: s.ns.srv.cfg.codec}
-	a.values.keep(packet, attachments)
+	a.values.keep(nil, packet, attachments)
 	p.done(a, nil)
 }
 

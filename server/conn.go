@@ -239,7 +239,7 @@ func (c *conn) join(ns *Namespace, auth []byte) error {
 	} else {
 		c.others = append(c.others, s)
 	}
-	s.inbox = append(s.inbox, task{run: s.connect})
+	s.inbox.push(&task{run: s.connect})
 	c.workLocked(s)
 	c.mu.Unlock()
 	return nil
@@ -305,7 +305,7 @@ func (c *conn) Upgraded() {
 	defer c.mu.Unlock()
 	for _, s := range c.socketsLocked() {
 		if s.ns.awaitsUpgrade() {
-			s.inbox = append(s.inbox, task{run: s.upgraded})
+			s.inbox.push(&task{run: s.upgraded})
 			c.workLocked(s)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 // ServerSideEmit. It stays valid after the handler
 // has returned, and may be answered later, from any goroutine.
 type Event struct {
+	task   task    // its place in the inbox
 	ns     *Namespace
 	socket *Socket // nil for an event of another node
 	values values  // the first is the name
@@ -31,9 +32,9 @@ type values struct {
 	room        [4]parser.Span // where spans point to, if there are few
 }
 
-// keep copies what aliases the reader's buffer.
-func (v *values) keep(p *parser.Packet, attachments [][]byte) {
-	v.data = append([]byte(nil), p.Data...)
+// keep copies what aliases the reader's buffer, to room if that is enough.
+func (v *values) keep(room []byte, p *parser.Packet, attachments [][]byte) {
+	v.data = append(room, p.Data...)
 	v.spans = append(v.room[:0], p.Elements...)
 	v.attachments = attachments
 }
@@ -68,9 +69,26 @@ func (v *values) all(codec args.Codec, from int) ([]any, error) {
 	return all, nil
 }
 
+// shortEvent is an event with the memory for its JSON: one object instead of
+// two for the collector to look after.
+type shortEvent struct {
+	Event
+	text [shortText]byte
+}
+
+const shortText = 96
+
 func newEvent(s *Socket, p *parser.Packet, attachments [][]byte) *Event {
-	ev := &Event{ns: s.ns, socket: s, ackID: p.ID, asks: p.HasID}
-	ev.values.keep(p, attachments)
+	var ev *Event
+	var room []byte
+	if len(p.Data) <= shortText {
+		short := new(shortEvent)
+		ev, room = &short.Event, short.text[:0:shortText]
+	} else {
+		ev = new(Event)
+	}
+	ev.ns, ev.socket, ev.ackID, ev.asks = s.ns, s, p.ID, p.HasID
+	ev.values.keep(room, p, attachments)
 	return ev
 }
 

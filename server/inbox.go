@@ -2,12 +2,37 @@ package server
 
 import "sync"
 
-// task is one thing that a socket's worker does: an event to handle, or a
-// step of the socket's life.
+// task is one thing that a socket's worker does: an event to handle, of which
+// it is a part, or a step of the socket's life.
 type task struct {
+	next  *task
 	event *Event
 	run   func()
 	last  bool // run is the end of the socket; it counts like an event until it is done
+}
+
+// inbox is the tasks that a socket has not done yet.
+type inbox struct{ first, last *task }
+
+func (in *inbox) push(t *task) {
+	if in.first == nil {
+		in.first = t
+	} else {
+		in.last.next = t
+	}
+	in.last = t
+}
+
+// pop returns the oldest task, nil if there is none.
+func (in *inbox) pop() *task {
+	t := in.first
+	if t != nil {
+		in.first, t.next = t.next, nil // who keeps an event keeps no other
+	}
+	if in.first == nil {
+		in.last = nil
+	}
+	return t
 }
 
 // askedFactor is how much further a client is read while something waits for
@@ -32,7 +57,8 @@ func (c *conn) receive(s *Socket, ev *Event) error {
 	if c.closed || s.state == stateClosed {
 		return nil
 	}
-	s.inbox = append(s.inbox, task{event: ev})
+	ev.task.event = ev
+	s.inbox.push(&ev.task)
 	c.queued++
 	c.bytes += ev.size()
 	c.kick = s
@@ -63,7 +89,7 @@ func (c *conn) waitLocked() {
 
 // workLocked starts the worker of a socket that has something to do.
 func (c *conn) workLocked(s *Socket) {
-	if !s.working && len(s.inbox) > 0 {
+	if !s.working && s.inbox.first != nil {
 		s.working = true
 		c.srv.workers.add()
 		c.srv.pool.start(s)
@@ -86,16 +112,13 @@ func (s *Socket) work() {
 	}()
 	for {
 		c.mu.Lock()
-		if len(s.inbox) == 0 {
+		t := s.inbox.pop()
+		if t == nil {
 			s.working = false
-			s.inbox = nil
 			c.mu.Unlock()
 			idle = true
 			return
 		}
-		t := s.inbox[0]
-		s.inbox[0] = task{}
-		s.inbox = s.inbox[1:]
 		if t.event != nil {
 			c.takenLocked(t.event)
 		}
@@ -109,7 +132,7 @@ func (s *Socket) work() {
 }
 
 // step does a step of the socket's life.
-func (s *Socket) step(t task) {
+func (s *Socket) step(t *task) {
 	if t.last {
 		c := s.conn
 		defer func() {

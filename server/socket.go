@@ -40,7 +40,7 @@ type Socket struct {
 	// Guarded by conn.mu:
 	state   socketState
 	working bool
-	inbox   []task
+	inbox   inbox
 	acks    map[uint64]*pendingAck
 	rooms   []string // joined before it is in the index; later what it was in, while OnDisconnect handlers run
 	life    *life    // nil until somebody wants its context
@@ -389,12 +389,11 @@ func (s *Socket) end(reason Reason, drop bool) (connected bool) {
 	s.acks = nil
 	c.asked -= len(acks)
 	if drop {
-		for _, t := range s.inbox {
+		for t := s.inbox.pop(); t != nil; t = s.inbox.pop() {
 			if t.event != nil {
 				c.takenLocked(t.event)
 			}
 		}
-		s.inbox = nil
 	}
 	life := s.life
 	c.mu.Unlock()
@@ -412,7 +411,7 @@ func (s *Socket) end(reason Reason, drop bool) (connected bool) {
 	}
 	if connected {
 		c.mu.Lock()
-		s.inbox = append(s.inbox, task{run: func() { s.disconnected(reason) }, last: true})
+		s.inbox.push(&task{run: func() { s.disconnected(reason) }, last: true})
 		c.queued++
 		c.workLocked(s)
 		c.mu.Unlock()
