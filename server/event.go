@@ -13,7 +13,7 @@ import (
 // ServerSideEmit. It stays valid after the handler
 // has returned, and may be answered later, from any goroutine.
 type Event struct {
-	task   task    // its place in the inbox
+	task   task // its place in the inbox
 	ns     *Namespace
 	socket *Socket // nil for an event of another node
 	values values  // the first is the name

@@ -37,7 +37,7 @@ type Conn struct {
 	opt *Options
 
 	// Of the reading goroutine:
-	in         *readBuffer // holds bytes in[start:end]; nil if there are none
+	in         *readBuffer // holds what has come at [start:end]; nil if there is nothing
 	start, end int16
 	deflate    bool      // permessage-deflate has been agreed on; set before Serve
 	under      *assembly // the message under way; nil if there is none
@@ -54,11 +54,31 @@ type assembly struct {
 	rest      int    // payload bytes of frame that have not come
 }
 
-const readBufferSize = 4096
+// The sizes of what is read into. The larger one is for a plain socket, which
+// borrows a buffer when there are bytes to put in it and gives it back before it
+// waits: the beginning of a message that has not come as a whole is moved to the
+// smaller one, or is an assembly if it does not fit there.
+const (
+	bufferSize      = 4 << 10
+	largeBufferSize = 16 << 10
+)
 
-type readBuffer [readBufferSize]byte
+type readBuffer struct{ bytes []byte }
 
-var readBuffers = sync.Pool{New: func() any { return new(readBuffer) }}
+var (
+	buffers      = sync.Pool{New: func() any { return &readBuffer{make([]byte, bufferSize)} }}
+	largeBuffers = sync.Pool{New: func() any { return &readBuffer{make([]byte, largeBufferSize)} }}
+)
+
+func (b *readBuffer) large() bool { return len(b.bytes) > bufferSize }
+
+func (b *readBuffer) free() {
+	if b.large() {
+		largeBuffers.Put(b)
+	} else {
+		buffers.Put(b)
+	}
+}
 
 // NewConn returns a Conn over nc, on which the handshake has been done. early
 // is what the peer sent behind it; the Conn owns it.
@@ -69,14 +89,14 @@ func NewConn(nc net.Conn, early []byte, opt *Options) *Conn {
 			c.raw = raw
 		}
 	}
-	if len(early) > readBufferSize {
+	if len(early) > bufferSize {
 		// net/http's buffer is of the same size; a larger one comes from
 		// another server's.
 		c.nc, c.raw, early = &prefixed{Conn: nc, early: early}, nil, nil
 	}
 	if len(early) > 0 {
-		c.in = readBuffers.Get().(*readBuffer)
-		c.end = int16(copy(c.in[:], early))
+		c.in = buffers.Get().(*readBuffer)
+		c.end = int16(copy(c.in.bytes, early))
 	}
 	return c
 }
@@ -136,10 +156,10 @@ func (c *Conn) Linger(d time.Duration) {
 	if c.nc.SetReadDeadline(time.Now().Add(d)) != nil {
 		return
 	}
-	b := readBuffers.Get().(*readBuffer)
-	defer readBuffers.Put(b)
+	b := buffers.Get().(*readBuffer)
+	defer b.free()
 	for range 1 << 10 {
-		if _, err := c.nc.Read(b[:]); err != nil {
+		if _, err := c.nc.Read(b.bytes); err != nil {
 			return
 		}
 	}

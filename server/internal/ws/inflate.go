@@ -14,7 +14,7 @@ type inflatedBuffer struct{ bytes []byte }
 const keepInflated = 64 << 10
 
 var inflated = sync.Pool{New: func() any {
-	return &inflatedBuffer{make([]byte, 0, readBufferSize)}
+	return &inflatedBuffer{make([]byte, 0, bufferSize)}
 }}
 
 // deliverDeflated is deliver for a compressed message.

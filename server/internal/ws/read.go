@@ -75,10 +75,9 @@ func (c *Conn) Await() error { return c.read() }
 // is longer than a buffer, else into the buffer.
 func (c *Conn) read() error {
 	if u := c.under; u != nil && u.rest > 0 {
-		u.grow(min(u.rest, max(len(u.payload), 8*readBufferSize)))
-	} else if c.in != nil && c.start > 0 {
-		c.end = int16(copy(c.in[:], c.in[c.start:c.end]))
-		c.start = 0
+		u.grow(min(u.rest, max(len(u.payload), 8*bufferSize)))
+	} else if c.in != nil {
+		c.compact()
 	}
 	n, err := c.fill()
 	if n == 0 {
@@ -92,6 +91,17 @@ func (c *Conn) read() error {
 	return err
 }
 
+// compact moves what has come to the beginning of a small buffer.
+func (c *Conn) compact() {
+	b := c.in
+	if b.large() {
+		c.in = buffers.Get().(*readBuffer)
+		defer b.free()
+	}
+	c.end = int16(copy(c.in.bytes, b.bytes[c.start:c.end]))
+	c.start = 0
+}
+
 // target returns where the next bytes go. It borrows a buffer if there is
 // none, and says so.
 func (c *Conn) target() (dst []byte, borrowed bool) {
@@ -99,10 +109,14 @@ func (c *Conn) target() (dst []byte, borrowed bool) {
 		return u.payload[len(u.payload):min(cap(u.payload), len(u.payload)+u.rest)], false
 	}
 	if c.in == nil {
-		c.in = readBuffers.Get().(*readBuffer)
+		pool := &buffers
+		if c.raw != nil {
+			pool = &largeBuffers
+		}
+		c.in = pool.Get().(*readBuffer)
 		borrowed = true
 	}
-	return c.in[c.end:], borrowed
+	return c.in.bytes[c.end:], borrowed
 }
 
 // grow makes room for at least one and at most n more bytes of message, never
@@ -128,7 +142,7 @@ func (u *assembly) take(n int) {
 // parse hands over all messages that the buffer completes.
 func (c *Conn) parse(h Handler) error {
 	for c.start < c.end {
-		head, err := parseHeader(c.in[c.start:c.end], c.deflate)
+		head, err := parseHeader(c.in.bytes[c.start:c.end], c.deflate)
 		if errors.Is(err, errShort) {
 			return nil
 		}
@@ -142,17 +156,17 @@ func (c *Conn) parse(h Handler) error {
 		have := int(c.end) - start - head.size
 		length := int(head.length)
 		if have < length {
-			if head.size+length <= readBufferSize {
+			if head.size+length <= bufferSize {
 				return nil // the rest fits behind what is there
 			}
 			u := c.begin(head)
-			u.payload = append(u.payload, c.in[start+head.size:c.end]...)
+			u.payload = append(u.payload, c.in.bytes[start+head.size:c.end]...)
 			gobwas.Cipher(u.payload[len(u.payload)-have:], head.mask, 0)
 			u.frame, u.rest = head, length-have
 			c.drop()
 			return nil
 		}
-		payload := c.in[start+head.size : start+head.size+length]
+		payload := c.in.bytes[start+head.size : start+head.size+length]
 		gobwas.Cipher(payload, head.mask, 0)
 		c.start += int16(head.size + length)
 		if err := c.handle(h, head, payload); err != nil {
@@ -235,7 +249,7 @@ func (c *Conn) deliver(h Handler, op Opcode, deflated bool, data []byte) error {
 func (c *Conn) drop() {
 	c.start, c.end = 0, 0
 	if c.in != nil {
-		readBuffers.Put(c.in)
+		c.in.free()
 		c.in = nil
 	}
 }
