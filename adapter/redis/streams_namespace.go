@@ -79,10 +79,10 @@ func newStreamNamespace(b *Backend, host adapter.Host) *streamNamespace {
 	}
 	n.senders = map[string]sender{n.uid: {}}
 	n.private = n.public + n.uid + "#"
-	if h, ok := host.(adapter.RecoveryHost); ok {
+	if h, ok := host.(adapter.RecoveryHost); ok && !b.emits {
 		n.recovery = h.Recovery()
 	}
-	n.node = cluster.New(host, n, cluster.Config{NodeID: n.uid})
+	n.node = cluster.New(host, n, cluster.Config{NodeID: n.uid, Uncounted: b.emits})
 	n.line = newLine(b.config.backlogMessages, b.config.streams.offsetWait, n.deliverHere, n.applyHere)
 	return n
 }
@@ -107,6 +107,10 @@ func (n *streamNamespace) adapter() adapter.Adapter { return &streamAdapter{n.no
 func (n *streamNamespace) recovers() bool { return n.recovery.MaxDisconnection > 0 }
 
 func (n *streamNamespace) subscriptions() []subscription {
+	if n.backend.emits {
+		// Nodes are counted by the channel of requests.
+		return []subscription{{name: n.private}}
+	}
 	return []subscription{{name: n.public, request: true}, {name: n.private}}
 }
 

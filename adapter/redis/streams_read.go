@@ -31,11 +31,14 @@ const (
 // streams is what the back-end has in the Streams family alone.
 type streams struct {
 	backend *Backend
-	readers map[string]*streamReader // by stream; constant
+	readers map[string]*streamReader // by stream; constant; empty if the node only emits
 }
 
 func newStreams(b *Backend) *streams {
 	s := &streams{backend: b, readers: make(map[string]*streamReader)}
+	if b.emits {
+		return s // whoever only emits reads nothing
+	}
 	for _, name := range b.config.streams.names() {
 		s.readers[name] = newStreamReader(b, name)
 		b.link.unreadable(name, nil)

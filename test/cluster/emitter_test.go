@@ -45,6 +45,7 @@ func TestEmitterIsNoNode(t *testing.T) {
 	for name, opts := range map[string][]redisadapter.Option{
 		"classic": nil,
 		"sharded": {redisadapter.WithSharded(redisadapter.Static)},
+		"streams": {redisadapter.WithStreams()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			redis := peer.Redis(t)

@@ -89,10 +89,15 @@ type streamsNode struct {
 	host *adaptertest.Host
 }
 
-func startStreamsNode(t *testing.T, r *peer.RedisServer, recovery bool) *streamsNode {
+func startStreamsNode(t *testing.T, r *peer.RedisServer, recovery bool, opts ...redis.StreamOption) *streamsNode {
 	t.Helper()
-	b := redis.New(r.URL(), redis.WithStreams())
-	if err := b.Start(quietNode{}); err != nil {
+	return startStreamsNodeAs(t, quietNode{}, r, recovery, opts...)
+}
+
+func startStreamsNodeAs(t *testing.T, node adapter.Node, r *peer.RedisServer, recovery bool, opts ...redis.StreamOption) *streamsNode {
+	t.Helper()
+	b := redis.New(r.URL(), redis.WithStreams(opts...))
+	if err := b.Start(node); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

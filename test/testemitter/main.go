@@ -33,14 +33,19 @@ type order struct {
 func main() {
 	log.SetFlags(0)
 	url := flag.String("redis", "", "URL of the Redis")
+	family := flag.String("adapter", "redis", "family: redis, streams")
 	flag.Parse()
-	if err := run(*url); err != nil {
+	var opts []redis.Option
+	if *family == "streams" {
+		opts = append(opts, redis.WithStreams())
+	}
+	if err := run(redis.New(*url, opts...)); err != nil {
 		log.Fatal("testemitter: ", err)
 	}
 }
 
-func run(url string) error {
-	e, err := server.NewEmitter(redis.New(url), server.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))))
+func run(backend *redis.Backend) error {
+	e, err := server.NewEmitter(backend, server.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))))
 	if err != nil {
 		return err
 	}
