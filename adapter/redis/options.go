@@ -64,6 +64,11 @@ func newConfig(opts []Option) config {
 	return c
 }
 
+// shardedChannels reports whether channels are those of sharded Pub/Sub.
+func (c *config) shardedChannels() bool {
+	return c.sharded != "" || c.streams != nil && c.streams.sharded
+}
+
 func (c *config) validate() error {
 	switch {
 	case c.key == "":

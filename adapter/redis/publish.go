@@ -83,7 +83,7 @@ func newPublisher(client goredis.UniversalClient, l *link, sub listener, c confi
 		done:   make(chan struct{}),
 		heard:  make(map[string]int64),
 
-		sharded:   c.sharded != "",
+		sharded:   c.shardedChannels(),
 		audiences: make(map[string]audience),
 	}
 	if c.streams != nil {
@@ -264,7 +264,7 @@ func (p *publisher) observe(ctx context.Context) {
 // drain publishes what is queued until nothing is left or the link breaks.
 func (p *publisher) drain(ctx context.Context) {
 	for p.link.isUp() && ctx.Err() == nil {
-		if p.sharded {
+		if p.sharded && p.maxLen == 0 {
 			if !p.drainSharded(ctx) {
 				return
 			}
@@ -276,6 +276,12 @@ func (p *publisher) drain(ctx context.Context) {
 		}
 		if p.batch = p.queue.take(p.batch, batchMessages, batchBytes); len(p.batch) == 0 {
 			return
+		}
+		if p.sharded {
+			if !p.sendApart(ctx) {
+				return
+			}
+			continue
 		}
 		if !p.send(ctx) {
 			return
@@ -381,7 +387,9 @@ func (p *publisher) settleBatch(ctx context.Context, outcomes []outcome, err err
 	p.batch = append(p.batch[:0], again...)
 	switch {
 	case err == nil:
-		p.refused = false
+		if !p.sharded {
+			p.refused = false // else that is seen elsewhere
+		}
 	case goredis.HasErrorPrefix(err, "NOPERM") || p.maxLen > 0 && isAnswer(err) && !passes(err):
 		// A PING would succeed, so this is no state of the link.
 		if !p.refused {

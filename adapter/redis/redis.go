@@ -165,7 +165,7 @@ func (b *Backend) newBus(host adapter.Host) bus {
 }
 
 func (b *Backend) newListener(client goredis.UniversalClient) listener {
-	if b.config.sharded != "" {
+	if b.config.shardedChannels() {
 		return newShardListener(client, b.link, b.receive)
 	}
 	return newSubscriber(client, b.link, b.receive)

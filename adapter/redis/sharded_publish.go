@@ -32,9 +32,19 @@ func (p *publisher) drainSharded(ctx context.Context) bool {
 	if len(p.batch) == 0 {
 		return false
 	}
+	// What is left was not taken, and is sent again.
+	rest := copy(p.batch, p.sendFollowing(ctx, p.batch))
+	clear(p.batch[rest:])
+	p.batch = p.batch[:rest]
+	return true
+}
+
+// sendFollowing publishes messages, which follow slots that move. It returns
+// those that no server has taken, and then brings the link down.
+func (p *publisher) sendFollowing(ctx context.Context, messages []outgoing) (left []outgoing) {
 	p.sub.settled(ctx)
 	limit, last := time.Now().Add(followLimit), false
-	left := p.batch
+	left = messages
 	for len(left) > 0 {
 		var cause error
 		if left, cause = p.sendSharded(ctx, left); cause == nil && len(left) > 0 && (last || ctx.Err() != nil) {
@@ -48,11 +58,7 @@ func (p *publisher) drainSharded(ctx context.Context) bool {
 			last = !p.follow(ctx, left, limit)
 		}
 	}
-	// What is left was not taken, and is sent again.
-	rest := copy(p.batch, left)
-	clear(p.batch[rest:])
-	p.batch = p.batch[:rest]
-	return true
+	return left
 }
 
 // errMoving is the state when the servers of a Redis Cluster do not agree on

@@ -13,7 +13,7 @@ func benchStreamNamespace() *streamNamespace {
 func BenchmarkEncodeEntry(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := appendEntryData(make([]byte, 0, 256), benchMessage); err != nil {
+		if _, err := appendEntryData(make([]byte, 0, 256), benchMessage, false); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -22,7 +22,7 @@ func BenchmarkEncodeEntry(b *testing.B) {
 // BenchmarkReceiveEntry shows what entries cost that no socket of this node
 // wants.
 func BenchmarkReceiveEntry(b *testing.B) {
-	data, err := appendEntryData(nil, benchMessage)
+	data, err := appendEntryData(nil, benchMessage, false)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -62,9 +62,15 @@ func clusterTypeOf(t cluster.Type) clusterType {
 }
 
 // appendEntryData appends the data of a message that goes into a stream: JSON,
-// or base64 of msgpack if there is something binary in it.
-func appendEntryData(dst []byte, m *cluster.Message) ([]byte, error) {
+// or base64 of msgpack if there is something binary in it. With plain it is
+// always JSON.
+func appendEntryData(dst []byte, m *cluster.Message, plain bool) ([]byte, error) {
 	if m.Packet != nil && len(m.Packet.Attachments) > 0 {
+		if plain {
+			inlined := *m
+			inlined.Packet = &adapter.Packet{Args: appendBuffers(nil, m.Packet)}
+			return appendEntryData(dst, &inlined, plain)
+		}
 		raw, err := appendClusterData(nil, m)
 		if err != nil {
 			return nil, err

@@ -36,12 +36,36 @@ func TestEncodeEntry(t *testing.T) {
 		{"server-side event", `{"packet":["e",1]}`, cluster.Message{Type: cluster.ServerSideEmit, Packet: packet(`["e",1]`)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := appendEntryData(nil, &tt.m)
+			got, err := appendEntryData(nil, &tt.m, false)
 			if err != nil || string(got) != tt.want {
 				t.Errorf("got %s, %v\nwant %s", got, err, tt.want)
 			}
 			item := &streamItem{uid: "u", kind: itoa(int(clusterTypeOf(tt.m.Type))), data: string(got)}
 			checkMessage(t, &tt.m, func() (*clusterMessage, error) { return item.message() })
+		})
+	}
+}
+
+// The samples are what Node writes with onlyPlaintext.
+func TestEncodePlaintext(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		m          cluster.Message
+	}{
+		{"text", `{"packet":{"type":2,"data":["hello","{\"_placeholder\":true,\"num\":0}"]},"opts":{"rooms":[],"except":[],"flags":{}}}`,
+			cluster.Message{Type: cluster.Broadcast, Packet: packet(`["hello","{\"_placeholder\":true,\"num\":0}"]`)}},
+		{"binary", `{"packet":{"type":2,"data":["bin",{"type":"Buffer","data":[1,2,255]}, [{"x":{"type":"Buffer","data":[]}}]]},"opts":{"rooms":[],"except":[],"flags":{}}}`,
+			cluster.Message{Type: cluster.Broadcast, Packet: packet(`["bin",{"_placeholder":true,"num":0}, [{"x":{"num":1, "_placeholder":true}}]]`, "\x01\x02\xff", "")}},
+		{"server-side event", `{"packet":["e",{"type":"Buffer","data":[9]}]}`,
+			cluster.Message{Type: cluster.ServerSideEmit, Packet: packet(`["e",{"_placeholder":true,"num":0}]`, "\t")}},
+		{"no such attachment", `{"packet":["e",{"_placeholder":true,"num":7}]}`,
+			cluster.Message{Type: cluster.ServerSideEmit, Packet: packet(`["e",{"_placeholder":true,"num":7}]`, "\t")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := appendEntryData(nil, &tt.m, true)
+			if err != nil || string(got) != tt.want {
+				t.Errorf("got %s, %v\nwant %s", got, err, tt.want)
+			}
 		})
 	}
 }

@@ -107,11 +107,12 @@ func (n *streamNamespace) adapter() adapter.Adapter { return &streamAdapter{n.no
 func (n *streamNamespace) recovers() bool { return n.recovery.MaxDisconnection > 0 }
 
 func (n *streamNamespace) subscriptions() []subscription {
+	sharded := n.backend.config.streams.sharded
 	if n.backend.emits {
 		// Nodes are counted by the channel of requests.
-		return []subscription{{name: n.private}}
+		return []subscription{{name: n.private, sharded: sharded, user: n}}
 	}
-	return []subscription{{name: n.public, request: true}, {name: n.private}}
+	return []subscription{{name: n.public, request: true, sharded: sharded, user: n}, {name: n.private, sharded: sharded, user: n}}
 }
 
 // ephemeral reports whether a message goes by Pub/Sub. Node sends no
@@ -169,7 +170,8 @@ func (n *streamNamespace) add(m *cluster.Message) (seq uint64, err error) {
 	if m.Packet != nil {
 		size += len(m.Packet.Args)
 	}
-	data, err := appendEntryData(make([]byte, 0, size), m)
+	plain := n.backend.config.streams.plaintext
+	data, err := appendEntryData(make([]byte, 0, size), m, plain)
 	if err != nil {
 		return 0, err
 	}

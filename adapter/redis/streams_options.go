@@ -98,8 +98,32 @@ func SessionKeyPrefix(prefix string) StreamOption {
 	return func(s *streamConfig) { s.sessionPrefix = prefix }
 }
 
+// StreamSharded carries requests and answers by sharded Pub/Sub, SPUBLISH and
+// SSUBSCRIBE of Redis 7 and later, off by default: in a Redis Cluster each
+// channel is on one server then, rather than on all. Events are in the stream
+// with and without it. It is the option useShardedPubSub of Node, and must be
+// the same on all nodes: with it and without, they do not hear each other's
+// requests. While any server of the Cluster is away, requests ask nobody.
+func StreamSharded() StreamOption {
+	return func(s *streamConfig) { s.sharded = true }
+}
+
+// StreamPlaintext lets all that this node puts into a stream be JSON, which
+// other programs can read, off by default. Binary arguments then reach the
+// clients of other nodes as {"type":"Buffer","data":[1,2,3]}, which is what
+// JSON.stringify makes of a Buffer, and so do those that a client gets later by
+// recovery; the clients of this node receive them as they are. Acknowledgements
+// are not concerned, and nodes with and without it understand each other. It is
+// the option onlyPlaintext of Node, where it spares the search for binary
+// arguments; here there is no search to spare.
+func StreamPlaintext() StreamOption {
+	return func(s *streamConfig) { s.plaintext = true }
+}
+
 // streamConfig is what the options of the family say.
 type streamConfig struct {
+	sharded       bool
+	plaintext     bool
 	offsetWait    time.Duration
 	name          string
 	count         int

@@ -37,6 +37,7 @@ func TestSuiteStreams(t *testing.T) {
 	for name, more := range map[string][]redis.StreamOption{
 		"one stream":   nil,
 		"four streams": {redis.StreamCount(4), redis.StreamReadCount(7)},
+		"sharded":      {redis.StreamSharded()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			adaptertest.Run(t, func(*testing.T) func() adapter.Backend {

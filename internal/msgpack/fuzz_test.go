@@ -114,3 +114,23 @@ func FuzzAppendJSON(f *testing.F) {
 		_, _, _ = msgpack.AppendFirst(nil, &adapter.Packet{Args: in, Attachments: [][]byte{in}})
 	})
 }
+
+// FuzzAppendFilled checks that what is filled in leaves JSON what it is.
+func FuzzAppendFilled(f *testing.F) {
+	f.Add([]byte(`["e",{"_placeholder":true,"num":0},{"num":1,"_placeholder":true}]`))
+	f.Add([]byte(`["\"{",{"_placeholder":true,"num":9},{"_placeholder":true}]`))
+	f.Add([]byte(`["`))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		filled := 0
+		out := msgpack.AppendFilled(nil, &adapter.Packet{Args: in, Attachments: [][]byte{in, nil}}, func(dst, _ []byte) []byte {
+			filled++
+			return append(dst, "[null]"...)
+		})
+		if json.Valid(in) && !json.Valid(out) {
+			t.Fatalf("%q became %q", in, out)
+		}
+		if filled == 0 && !bytes.Equal(in, out) {
+			t.Fatalf("%q became %q", in, out)
+		}
+	})
+}

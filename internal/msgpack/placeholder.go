@@ -1,5 +1,7 @@
 package msgpack
 
+import "github.com/roomspan/roomspan/adapter"
+
 // placeholder matches {"_placeholder":true,"num":N} at i, in either order of
 // the keys and with any white space, and nothing else.
 func (e *encoder) placeholder(i int) (num uint64, next int, ok bool) {
@@ -55,4 +57,28 @@ func (e *encoder) index(i int) (num uint64, next int, ok bool) {
 		num = num*10 + uint64(e.src[i]-'0')
 	}
 	return num, i, i > start && i-start <= 9
+}
+
+// AppendFilled appends the arguments of p, a JSON array, with what fill
+// appends in place of each placeholder of an attachment. One that has none
+// stays as it is.
+func AppendFilled(dst []byte, p *adapter.Packet, fill func(dst, attachment []byte) []byte) []byte {
+	e := encoder{src: p.Args}
+	done := 0 // has been copied or replaced
+	for i := 0; i < len(e.src); {
+		switch e.src[i] {
+		case '"':
+			end, _, _ := e.stringEnd(i + 1)
+			i = end + 1
+			continue
+		case '{':
+			if num, next, ok := e.placeholder(i); ok && num < uint64(len(p.Attachments)) {
+				dst = fill(append(dst, e.src[done:i]...), p.Attachments[num])
+				i, done = next, next
+				continue
+			}
+		}
+		i++
+	}
+	return append(dst, e.src[done:]...)
 }

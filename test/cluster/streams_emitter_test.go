@@ -29,16 +29,6 @@ type quietEmitter struct{ quietNode }
 
 func (quietEmitter) EmitsOnly() bool { return true }
 
-// fleetOptions are the same for a node of Roomspan and one of Node.
-type fleetOptions struct {
-	node []redis.StreamOption
-	peer []string
-}
-
-var streamsFleets = map[string]fleetOptions{
-	"default": {},
-}
-
 // TestStreamsEmitterAsks holds that nobody counts an emitter or waits for it,
 // Node included, and that it is answered by all.
 func TestStreamsEmitterAsks(t *testing.T) {

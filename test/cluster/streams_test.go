@@ -199,18 +199,20 @@ func TestStreamsScenarios(t *testing.T) {
 
 func TestStreamsFleet(t *testing.T) {
 	for _, recovery := range []bool{false, true} {
-		t.Run(fmt.Sprintf("recovery %v", recovery), func(t *testing.T) { testStreamsFleet(t, recovery) })
+		for name, opts := range streamsFleets {
+			t.Run(fmt.Sprintf("%s, recovery %v", name, recovery), func(t *testing.T) { testStreamsFleet(t, recovery, opts) })
+		}
 	}
 }
 
-func testStreamsFleet(t *testing.T, recovery bool) {
+func testStreamsFleet(t *testing.T, recovery bool, opts fleetOptions) {
 	r := peer.Redis(t)
-	var more []string
+	more := opts.peer
 	if recovery {
-		more = []string{"--recovery", "60000"}
+		more = append(slices.Clip(more), "--recovery", "60000")
 	}
 	p := startStreamsPeer(t, r, more...)
-	n := startStreamsNode(t, r, recovery)
+	n := startStreamsNode(t, r, recovery, opts.node...)
 	here := adaptertest.NewSocket("here")
 	here.Answer(func(*adapter.Packet) *adapter.Packet { return &adapter.Packet{Args: []byte(`[["here",1]]`)} })
 	n.Add(here, "room")
@@ -241,6 +243,11 @@ func testStreamsFleet(t *testing.T, recovery bool) {
 		}
 		p.await("there", "our bytes map[data:[1 2 255] type:Buffer]")
 		p.order(nil, "binary", []string{}, "their bytes", "0102ff")
+		if opts.plaintext {
+			awaitEvent(t, here, "their bytes map[bytes:map[data:[1 2 255] type:Buffer]]")
+			checkPlaintext(t, r)
+			return
+		}
 		eventually(t, "bytes come", func() bool {
 			return slices.ContainsFunc(packetsOf(here), func(p *adapter.Packet) bool {
 				return reflect.DeepEqual(p.Attachments, [][]byte{{1, 2, 255}}) && strings.HasPrefix(string(p.Args), `["their bytes",{"bytes":{"_placeholder":true,"num":0}}`)

@@ -1,5 +1,5 @@
 // A server on Node's own socket.io that shares Redis Streams with other nodes:
-// node peer-streams.mjs [--port N] --redis URL [--recovery MS] [--prefix NAME].
+// node peer-streams.mjs [--port N] --redis URL [--recovery MS] [--prefix NAME] [--sharded yes] [--plaintext yes].
 // It prints "listening on ADDR" when it hears the others. Then it takes orders: one line of JSON on its standard input
 // for each, [id, verb, ...arguments], which it answers with a line [id, result] or [id, null, error].
 import { createServer } from "node:http";
@@ -12,13 +12,20 @@ import { parse } from "./args.mjs";
 import { sleep } from "./check.mjs";
 import { serve } from "./contract.mjs";
 
-const { port, redis, recovery, prefix } = parse({ port: 0, redis: undefined, recovery: 0, prefix: "socket.io" });
+const { port, redis, recovery, prefix, sharded, plaintext } = parse({
+  port: 0, redis: undefined, recovery: 0, prefix: "socket.io", sharded: "no", plaintext: "no",
+});
+const useShardedPubSub = sharded === "yes";
 
 const client = createClient({ url: redis });
 client.on("error", (e) => console.error(String(e)));
 await client.connect();
 const http = createServer();
-const options = { adapter: createAdapter(client, { streamName: prefix, channelPrefix: prefix }) };
+const options = {
+  adapter: createAdapter(client, {
+    streamName: prefix, channelPrefix: prefix, useShardedPubSub, onlyPlaintext: plaintext === "yes",
+  }),
+};
 if (recovery > 0) options.connectionStateRecovery = { maxDisconnectionDuration: recovery };
 const io = new Server(http, options);
 serve(io, `node-${process.pid}`);
@@ -35,7 +42,7 @@ const others = (rooms) => (rooms.length > 0 ? io.to(rooms) : io);
 async function heard() {
   for (const end = Date.now() + 10_000; Date.now() < end; await sleep(20)) {
     const list = await client.sendCommand(["CLIENT", "LIST"]);
-    const count = await client.sendCommand(["PUBSUB", "NUMSUB", `${prefix}#/#`, `${prefix}#/custom#`]);
+    const count = await client.sendCommand(["PUBSUB", useShardedPubSub ? "SHARDNUMSUB" : "NUMSUB", `${prefix}#/#`, `${prefix}#/custom#`]);
     if (/cmd=xread/.test(list) && count[1] > 0 && count[3] > 0) return;
   }
   throw new Error("the adapter does not hear");
