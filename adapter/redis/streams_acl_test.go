@@ -9,18 +9,28 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/redis"
 )
 
 // A user that may do nothing else is enough, and nothing of it is too much.
 func TestStreamsACL(t *testing.T) {
 	t.Parallel()
+	t.Run("plain", func(t *testing.T) { testStreamsACL(t, "streams") })
+	t.Run("sharded", func(t *testing.T) { testStreamsACL(t, "streams sharded", redis.StreamSharded()) })
+}
+
+func testStreamsACL(t *testing.T, family string, opts ...redis.StreamOption) {
 	r := runProcess(t)
 	admin := goredis.NewClient(&goredis.Options{Addr: r.addr()})
 	defer admin.Close()
-	rights := rightsOf(t, "streams")
+	unsubscribe := "unsubscribe"
+	if len(opts) > 0 {
+		unsubscribe = "sunsubscribe"
+	}
+	rights := rightsOf(t, family)
 	grant(t, admin, "roomspan", rights)
 	url := "redis://roomspan:secret@" + r.addr()
-	a, b := startRecoverer(t, url), startRecoverer(t, url)
+	a, b := startRecoverer(t, url, opts...), startRecoverer(t, url, opts...)
 	c := newClient(t, a, "client")
 	b.emit(adapter.Selector{}, adapter.Flags{}, "n", 1, 0)
 	waitFor(t, c.socket, "n1 0")
@@ -52,19 +62,13 @@ func TestStreamsACL(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	awaitCommand(t, admin, "unsubscribe")
+	awaitCommand(t, admin, unsubscribe)
 	for _, n := range []*recoverer{a, b} {
 		if err := n.backend.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
-	entries, err := admin.ACLLog(t.Context(), 10).Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		t.Errorf("refused: %s %s", e.Reason, e.Object)
-	}
+	checkUnrefused(t, admin)
 	stats, err := admin.Info(t.Context(), "commandstats").Result()
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +77,18 @@ func TestStreamsACL(t *testing.T) {
 		if command, ok := strings.CutPrefix(right, "+"); ok && !strings.Contains(stats, "cmdstat_"+command+":") {
 			t.Errorf("%s is not used", command)
 		}
+	}
+}
+
+// checkUnrefused fails if a server has refused anything.
+func checkUnrefused(t *testing.T, admin *goredis.Client) {
+	t.Helper()
+	entries, err := admin.ACLLog(t.Context(), 10).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		t.Errorf("refused: %s %s", e.Reason, e.Object)
 	}
 }
 
