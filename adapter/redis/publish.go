@@ -112,6 +112,7 @@ func (p *publisher) run(ctx context.Context) {
 	defer func() { p.dropped.Add(uint64(p.queue.len() + len(p.batch))) }()
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
+	var again <-chan time.Time
 	for {
 		changed := p.link.watch()
 		if !p.link.isUp() {
@@ -120,15 +121,18 @@ func (p *publisher) run(ctx context.Context) {
 			}
 			continue
 		}
-		var again <-chan time.Time
-		ready := p.queue.ready
-		if p.refusal != nil {
-			again, ready = time.After(p.pause.next()), nil
+		if p.refusal != nil && again == nil {
+			again = time.After(p.pause.next())
 		}
 		select {
-		case <-ready:
-			p.drain(ctx)
+		case <-p.queue.ready:
+			if p.refusal != nil {
+				p.passBy(ctx)
+			} else {
+				p.drain(ctx)
+			}
 		case <-again:
+			again = nil
 			p.drain(ctx)
 		case <-ticker.C:
 			p.beat(ctx)

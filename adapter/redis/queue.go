@@ -21,6 +21,9 @@ type outgoing struct {
 	session *session
 }
 
+// transient reports whether a message is for those alone who hear it now.
+func (m outgoing) transient() bool { return m.entry == nil && m.session == nil }
+
 func (m outgoing) size() int { return len(m.channel) + len(m.payload) }
 
 // queue holds what waits to be published, within bounds. push may be called by
@@ -37,6 +40,8 @@ type queue struct {
 	count  int
 	bytes  int
 	closed bool
+
+	transient int // how many are
 }
 
 func newQueue(maxMessages, maxBytes int) *queue {
@@ -61,9 +66,7 @@ func (q *queue) push(m outgoing) (dropped int, err error) {
 	if q.count == len(q.ring) {
 		q.grow()
 	}
-	q.ring[(q.head+q.count)%len(q.ring)] = m
-	q.count++
-	q.bytes += m.size()
+	q.put(m)
 	select {
 	case q.ready <- struct{}{}:
 	default:
@@ -71,8 +74,20 @@ func (q *queue) push(m outgoing) (dropped int, err error) {
 	return dropped, nil
 }
 
+func (q *queue) put(m outgoing) {
+	q.ring[(q.head+q.count)%len(q.ring)] = m
+	q.count++
+	q.bytes += m.size()
+	if m.transient() {
+		q.transient++
+	}
+}
+
 func (q *queue) pop() outgoing {
 	m := q.ring[q.head]
+	if m.transient() {
+		q.transient--
+	}
 	q.ring[q.head] = outgoing{}
 	q.head = (q.head + 1) % len(q.ring)
 	q.count--
@@ -97,6 +112,24 @@ func (q *queue) take(batch []outgoing, maxMessages, maxBytes int) []outgoing {
 		batch = append(batch, m)
 	}
 	return batch
+}
+
+// takeTransient returns the oldest of the transient messages, up to a number.
+// The others stay as they are.
+func (q *queue) takeTransient(limit int) (taken []outgoing) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.transient == 0 {
+		return nil
+	}
+	for range q.count {
+		if m := q.pop(); m.transient() && len(taken) < limit {
+			taken = append(taken, m)
+		} else {
+			q.put(m)
+		}
+	}
+	return taken
 }
 
 // close refuses further messages. What is queued can still be taken.

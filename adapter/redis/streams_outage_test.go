@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -126,11 +127,44 @@ func TestStreamsOutages(t *testing.T) {
 			}
 			r.resume()
 		}},
+		{"password refused", func(t *testing.T, r *process, nodes []*node) {
+			client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
+			defer client.Close()
+			r.do("acl", "setuser", "node", "resetpass", ">another")
+			killConnections(t, client)
+			for _, n := range nodes {
+				checkNotReady(t, n, "WRONGPASS")
+			}
+			r.do("acl", "setuser", "node", "resetpass", ">secret")
+		}},
+		{"full", func(t *testing.T, r *process, nodes []*node) {
+			before := make([]int, len(nodes))
+			for i, n := range nodes {
+				before[i] = n.log.count("entries refused")
+			}
+			r.do("config", "set", "maxmemory", "1")
+			for i, n := range nodes {
+				eventually(t, "the refusal is noticed", func() bool { return n.log.count("entries refused") > before[i] })
+			}
+			time.Sleep(time.Second) // the entries that wait are more than one batch
+			for _, n := range nodes {
+				if sockets, err := n.adapter.FetchSockets(t.Context(), adapter.Selector{}); err != nil || len(sockets) != 2 {
+					t.Errorf("%d sockets while entries are refused: %v", len(sockets), err)
+				}
+			}
+			r.do("config", "set", "maxmemory", "0")
+			for _, n := range nodes {
+				eventually(t, "entries are taken again", func() bool {
+					return n.log.count("entries taken again") == n.log.count("entries refused")
+				})
+			}
+		}},
 	} {
 		t.Run(outage.name, func(t *testing.T) {
 			t.Parallel()
-			r := runProcess(t, "--appendonly", "yes", "--dir", t.TempDir())
-			nodes := []*node{streamNode(t, r.url()), streamNode(t, r.url())}
+			r := runProcess(t, "--appendonly", "yes", "--dir", t.TempDir(), "--user", "node", "on", ">secret", "~*", "&*", "+@all")
+			url := "redis://node:secret@" + r.addr()
+			nodes := []*node{streamNode(t, url), streamNode(t, url)}
 			l := startLoad(nodes...)
 			for range 3 {
 				time.Sleep(200 * time.Millisecond)
@@ -144,6 +178,17 @@ func TestStreamsOutages(t *testing.T) {
 			l.finish(t)
 		})
 	}
+}
+
+// checkNotReady waits until a node says why it cannot reach Redis.
+func checkNotReady(t *testing.T, n *node, why string) {
+	t.Helper()
+	eventually(t, "the node says why it is not ready", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		err := n.backend.Ready(ctx)
+		return err != nil && strings.Contains(err.Error(), why)
+	})
 }
 
 // A Redis that comes back empty is read from its start: what was emitted
@@ -265,6 +310,28 @@ func TestStreamsRedisComesLater(t *testing.T) {
 	a.ready()
 	b.ready()
 	checkOrder(t, b.wait(`["n",99]`), 0, 100)
+}
+
+// A node that starts while others emit misses nothing from then on, however
+// long it takes until it reads, and however slowly entries come.
+func TestStreamsFreshNode(t *testing.T) {
+	t.Parallel()
+	r := runProcess(t)
+	a := streamNode(t, r.url())
+	for round := range 5 {
+		first := 100 * round
+		numbered(a, first, first+50)
+		eventually(t, "all are in the stream", func() bool { return a.backend.Stats().Published == uint64(first+50) })
+		time.Sleep(5 * time.Millisecond) // Redis counts time in milliseconds
+		b := start(t, redis.New(r.url(), redis.WithStreams(redis.StreamBlock(100*time.Millisecond))), nodeOptions{})
+		time.Sleep(5 * time.Millisecond)
+		for i := first + 50; i < first+100; i++ {
+			numbered(a, i, i+1)
+			time.Sleep(time.Millisecond)
+		}
+		last := fmt.Sprintf(`["n",%d]`, first+99)
+		checkOrder(t, b.wait(last), first+50, first+100)
+	}
 }
 
 // A Redis that is full refuses entries. They wait, and nobody else does.

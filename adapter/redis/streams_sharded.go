@@ -11,10 +11,10 @@ func (p *publisher) sendApart(ctx context.Context) bool {
 	stored := p.batch[:0]
 	var passing []outgoing
 	for _, m := range p.batch {
-		if m.entry != nil || m.session != nil {
-			stored = append(stored, m)
-		} else {
+		if m.transient() {
 			passing = append(passing, m)
+		} else {
+			stored = append(stored, m)
 		}
 	}
 	clear(p.batch[len(stored):])
@@ -25,4 +25,49 @@ func (p *publisher) sendApart(ctx context.Context) bool {
 	}
 	p.dropped.Add(uint64(len(passing)))
 	return sent
+}
+
+// passBy publishes what is not to wait while Redis takes no entries: requests
+// and answers, of which it keeps nothing.
+func (p *publisher) passBy(ctx context.Context) {
+	for p.link.isUp() && ctx.Err() == nil {
+		passing := p.queue.takeTransient(batchMessages)
+		if len(passing) == 0 {
+			return
+		}
+		if p.sharded {
+			p.dropped.Add(uint64(len(p.sendFollowing(ctx, passing))))
+			continue
+		}
+		if err := p.sendTransient(ctx, passing); err != nil {
+			p.link.down(err)
+		}
+	}
+}
+
+// sendTransient publishes messages by plain Pub/Sub. Its error is why the link
+// is broken.
+func (p *publisher) sendTransient(ctx context.Context, messages []outgoing) error {
+	ctx, cancel := context.WithTimeout(ctx, execTimeout)
+	defer cancel()
+	outcomes := make([]outcome, len(messages))
+	node, err := p.node(ctx, nil)
+	if err == nil {
+		err = p.exec(ctx, node, messages, outcomes)
+	} else {
+		for i := range outcomes {
+			outcomes[i] = rejected // it was not sent
+		}
+	}
+	for _, o := range outcomes {
+		if o == accepted {
+			p.published.Add(1)
+		} else {
+			p.dropped.Add(1)
+		}
+	}
+	if isAnswer(err) {
+		return nil
+	}
+	return err
 }
