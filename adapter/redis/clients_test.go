@@ -185,17 +185,24 @@ func (a *authority) pool() *x509.CertPool {
 	return pool
 }
 
-// TestTLS has a Redis that wants certificates of its clients.
-func TestTLS(t *testing.T) {
+// runTLS starts a Redis that wants certificates of its clients, and returns
+// what they need.
+func runTLS(t *testing.T, args ...string) (*process, *authority, *tls.Config) {
+	t.Helper()
 	ca := newAuthority(t)
 	dir := t.TempDir()
 	cert, key := ca.write(dir, ca.issue())
 	config := &tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{ca.issue()}}
 	r := runProcessAs(t, func(p *process) {
-		p.args = []string{"--port", "0", "--tls-port", strconv.Itoa(p.port), "--tls-cert-file", cert, "--tls-key-file", key,
-			"--tls-ca-cert-file", filepath.Join(dir, "ca.pem"), "--tls-auth-clients", "yes"}
+		p.args = append([]string{"--port", "0", "--tls-port", strconv.Itoa(p.port), "--tls-cert-file", cert, "--tls-key-file", key,
+			"--tls-ca-cert-file", filepath.Join(dir, "ca.pem"), "--tls-auth-clients", "yes"}, args...)
 		p.probe = &goredis.Options{Addr: p.addr(), TLSConfig: config.Clone()}
 	})
+	return r, ca, config
+}
+
+func TestTLS(t *testing.T) {
+	r, ca, config := runTLS(t)
 	url := "rediss://" + r.addr()
 	eachFamily(t, func(t *testing.T, opts []redis.Option) {
 		a, b := pair(t, url, append(opts, redis.WithTLS(config))...)

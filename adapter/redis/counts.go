@@ -2,7 +2,9 @@ package redis
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -40,4 +42,54 @@ func numSub(ctx context.Context, node goredis.UniversalClient, sharded bool, nam
 		return node.PubSubShardNumSub(ctx, names...).Result()
 	}
 	return node.PubSubNumSub(ctx, names...).Result()
+}
+
+// censusLimit bounds how long a count that is lower than the last one is
+// doubted: far longer than nodes take to follow a slot that moves.
+const censusLimit = 500 * time.Millisecond
+
+// census counts the nodes of one namespace. In a Redis Cluster a sharded
+// channel has fewer subscribers than nodes for the moment in which its slot
+// moves; a request that trusts such a count would not wait for the answers of
+// all. So a lower count than the last is taken again, until it is as high or
+// has lasted. The zero value is ready; it may be used concurrently.
+type census struct {
+	mu    sync.Mutex // not held over I/O
+	nodes int64
+}
+
+// count returns how many nodes hear a request channel. It fails at once while
+// Redis is away.
+func (c *census) count(ctx context.Context, b *Backend, channel string) (int, error) {
+	_, cluster := b.client.(*goredis.ClusterClient)
+	limit := time.Now().Add(censusLimit)
+	for {
+		if err := b.link.status(); err != nil {
+			return 0, fmt.Errorf("redis: not connected: %w", err)
+		}
+		counts, err := b.publisher.count(ctx, []string{channel})
+		if err != nil {
+			return 0, fmt.Errorf("redis: counting nodes: %w", err)
+		}
+		nodes := counts[channel]
+		if !b.publisher.sharded || !cluster || c.settle(nodes, time.Now().After(limit)) {
+			return max(1, int(nodes)), nil
+		}
+		select {
+		case <-time.After(followPoll):
+		case <-ctx.Done():
+			return 0, fmt.Errorf("redis: counting nodes: %w", ctx.Err())
+		}
+	}
+}
+
+// settle reports whether a count is to be trusted, and remembers it then.
+func (c *census) settle(nodes int64, late bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if nodes < c.nodes && !late {
+		return false
+	}
+	c.nodes = nodes
+	return true
 }

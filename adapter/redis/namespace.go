@@ -36,7 +36,8 @@ type namespace struct {
 	// come back to it.
 	ownBroadcast, ownRequest string
 
-	node *cluster.Adapter
+	node   *cluster.Adapter
+	census census
 
 	// mu is held while a message is handled, so that Close waits for it.
 	mu     sync.Mutex
@@ -140,7 +141,7 @@ func (n *namespace) answerChannel(m *cluster.Message) string {
 // ServerCount implements [cluster.Counter]. It fails at once while Redis is
 // away.
 func (n *namespace) ServerCount(ctx context.Context) (int, error) {
-	return n.backend.serverCount(ctx, n.request)
+	return n.census.count(ctx, n.backend, n.request)
 }
 
 // Reachable implements [cluster.Reacher].

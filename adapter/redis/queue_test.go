@@ -3,6 +3,7 @@ package redis
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/roomspan/roomspan/adapter"
@@ -70,5 +71,42 @@ func BenchmarkQueue(b *testing.B) {
 			b.Fatal(err)
 		}
 		batch = q.take(batch[:0], 1, 1<<20)
+	}
+}
+
+func TestQueueTakesTransient(t *testing.T) {
+	q := newQueue(40, 1<<20)
+	for i := range 60 { // wraps around
+		m := outgoing{channel: strconv.Itoa(i), entry: &streamEntry{}}
+		if i%5 == 0 {
+			m.entry = nil
+		}
+		if _, err := q.push(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for {
+		taken := q.takeTransient(3)
+		if len(taken) == 0 {
+			break
+		}
+		for _, m := range taken {
+			got = append(got, m.channel)
+		}
+	}
+	if want := "20 25 30 35 40 45 50 55"; strings.Join(got, " ") != want {
+		t.Errorf("taken %q, want %s", got, want)
+	}
+	last := 0
+	for _, m := range q.take(nil, 100, 1<<20) {
+		n, _ := strconv.Atoi(m.channel)
+		if n <= last || m.transient() {
+			t.Errorf("%d after %d", n, last)
+		}
+		last = n
+	}
+	if q.bytes != 0 || q.transient != 0 {
+		t.Errorf("%d bytes, %d transient left", q.bytes, q.transient)
 	}
 }

@@ -292,18 +292,6 @@ func (b *Backend) busOf(m *goredis.Message) bus {
 	return b.shardedBus(name)
 }
 
-// serverCount returns how many nodes hear a request channel.
-func (b *Backend) serverCount(ctx context.Context, channel string) (int, error) {
-	if err := b.link.status(); err != nil {
-		return 0, fmt.Errorf("redis: not connected: %w", err)
-	}
-	counts, err := b.publisher.count(ctx, []string{channel})
-	if err != nil {
-		return 0, fmt.Errorf("redis: counting nodes: %w", err)
-	}
-	return max(1, int(counts[channel])), nil
-}
-
 // complain counts a message that was not understood, and logs at most one in a
 // second.
 func (b *Backend) complain(channel string, err error) {

@@ -198,6 +198,12 @@ func TestResharding(t *testing.T) {
 // redis-cli does.
 func moveSlot(t *testing.T, addrs []string, slot int) {
 	t.Helper()
+	moveSlotWith(t, addrs, slot, func(*goredis.Client, string) {})
+}
+
+// moveSlotWith lets move take the keys along.
+func moveSlotWith(t *testing.T, addrs []string, slot int, move func(from *goredis.Client, to string)) {
+	t.Helper()
 	ctx := context.Background()
 	clients := make([]*goredis.Client, len(addrs))
 	ids := make([]string, len(addrs))
@@ -235,6 +241,7 @@ func moveSlot(t *testing.T, addrs []string, slot int) {
 	}
 	do(clients[to], "importing", ids[from])
 	do(clients[from], "migrating", ids[to])
+	move(clients[from], addrs[to])
 	do(clients[to], "node", ids[to])
 	do(clients[from], "node", ids[to])
 	do(clients[(from+2)%len(addrs)], "node", ids[to])

@@ -26,7 +26,8 @@ type shardedNamespace struct {
 	// back to it.
 	ownJSON, ownMsgpack string
 
-	node *shardedAdapter
+	node   *shardedAdapter
+	census census
 
 	// mu is held while a message is handled, so that Close waits for it.
 	mu     sync.Mutex
@@ -119,7 +120,7 @@ func (n *shardedNamespace) channelOf(m *cluster.Message) string {
 // ServerCount implements [cluster.Counter]. It fails at once while Redis is
 // away.
 func (n *shardedNamespace) ServerCount(ctx context.Context) (int, error) {
-	return n.backend.serverCount(ctx, n.main)
+	return n.census.count(ctx, n.backend, n.main)
 }
 
 // Reachable implements [cluster.Reacher].

@@ -38,6 +38,8 @@ type streamNamespace struct {
 	node *cluster.Adapter
 	line *line
 
+	census census
+
 	// recovery is what the host wants kept; zero if nothing.
 	recovery adapter.Recovery
 
@@ -189,7 +191,7 @@ func (n *streamNamespace) add(m *cluster.Message) (seq uint64, err error) {
 // ServerCount implements [cluster.Counter]. It fails at once while Redis is
 // away.
 func (n *streamNamespace) ServerCount(ctx context.Context) (int, error) {
-	return n.backend.serverCount(ctx, n.public)
+	return n.census.count(ctx, n.backend, n.public)
 }
 
 // Reachable implements [cluster.Reacher]: requests are not kept for an outage.
