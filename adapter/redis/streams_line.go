@@ -3,6 +3,7 @@ package redis
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/roomspan/roomspan/adapter"
@@ -29,6 +30,8 @@ type line struct {
 	// patience is for how long the clients of this node may wait for an
 	// event, in order to receive it with its offset.
 	patience time.Duration
+
+	withoutOffset *atomic.Uint64 // counts events that are delivered without
 
 	max int // how many items may be there before nothing waits any more
 
@@ -73,7 +76,7 @@ type lineItem struct {
 }
 
 func newLine(limit int, patience time.Duration, deliver func(*adapter.Packet, adapter.Selector, adapter.Flags), apply func(*cluster.Message)) *line {
-	l := &line{max: limit, patience: patience, deliver: deliver, apply: apply, kept: make(map[string]struct{})}
+	l := &line{max: limit, patience: patience, deliver: deliver, apply: apply, kept: make(map[string]struct{}), withoutOffset: new(atomic.Uint64)}
 	l.idle = sync.NewCond(&l.mu)
 	return l
 }
@@ -191,6 +194,7 @@ func (l *line) giveUp() {
 
 // blank notes an event that is delivered without its offset. mu is held.
 func (l *line) blank(seq uint64) {
+	l.withoutOffset.Add(1)
 	if l.blankFirst == 0 {
 		l.blankFirst = seq
 	}

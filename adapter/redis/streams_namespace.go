@@ -18,9 +18,6 @@ import (
 // the rooms.
 const roomsPrefix = "rooms:"
 
-// maxSenders is of how many senders a namespace remembers what it has had.
-const maxSenders = 1024
-
 // streamNamespace is the bus of one namespace in the Streams family. What is
 // to reach all nodes goes into the stream, with a number that shows repetition;
 // what is of no use later, requests and answers, goes by Pub/Sub.
@@ -58,8 +55,9 @@ type streamNamespace struct {
 	// who has not got that far cannot get everything any more.
 	hole streamID
 
-	parked    []parked
-	parkTimer *time.Timer // runs for the first of parked; nil before the first
+	parked      []parked
+	parkedBytes int
+	parkTimer   *time.Timer // runs for the first of parked; nil before the first
 }
 
 // sender is what a namespace remembers of a node that numbers its entries.
@@ -86,6 +84,7 @@ func newStreamNamespace(b *Backend, host adapter.Host) *streamNamespace {
 	}
 	n.node = cluster.New(host, n, cluster.Config{NodeID: n.uid, Uncounted: b.emits})
 	n.line = newLine(b.config.backlogMessages, b.config.streams.offsetWait, n.deliverHere, n.applyHere)
+	n.line.withoutOffset = &b.streams.counters.withoutOffset
 	return n
 }
 
@@ -226,7 +225,7 @@ func (n *streamNamespace) receive(in *goredis.Message) error {
 		m.data.requestID = id
 		return n.receiveRooms(m)
 	}
-	if n.park(m) {
+	if n.park(m, len(in.Payload)) {
 		return nil
 	}
 	return n.pass(m, "")
@@ -271,7 +270,8 @@ func (n *streamNamespace) repeats(e *streamItem) bool {
 	if known && e.seq > s.seq+1 {
 		n.hole = e.id
 	}
-	if !known && len(n.senders) >= maxSenders {
+	if !known && len(n.senders) >= n.backend.config.streams.memory {
+		n.backend.streams.counters.sendersForgotten.Add(1)
 		oldest := ""
 		for uid, s := range n.senders {
 			if oldest == "" || s.when < n.senders[oldest].when {

@@ -32,6 +32,7 @@ func WithStreams(opts ...StreamOption) Option {
 		s := &streamConfig{
 			name: "socket.io", count: 1, maxLen: 10_000, readCount: 100,
 			block: 5 * time.Second, sessionPrefix: "sio:session:", offsetWait: 500 * time.Millisecond,
+			requestWait: 250 * time.Millisecond, memory: 1024, restoreLimit: 100_000,
 		}
 		for _, opt := range opts {
 			opt(s)
@@ -77,18 +78,49 @@ func StreamReadCount(n int) StreamOption {
 
 // StreamBlock sets for how long one read waits for entries: 5 seconds by
 // default, from 100 milliseconds to a minute. A connection that is dead without
-// saying so is noticed at the latest 2 seconds after that. It is the option
-// blockTimeInMs of Node.
+// saying so is noticed at the latest 2 seconds after that. With [FromClient] it is
+// at most a second, as a client that is not closed cannot be interrupted. It is
+// the option blockTimeInMs of Node.
 func StreamBlock(d time.Duration) StreamOption {
 	return func(s *streamConfig) { s.block = d }
 }
 
 // StreamOffsetWait sets for how long the clients of this node may wait for an
 // event, with recovery, until Redis has said what its offset is: 500
-// milliseconds by default, from 1 millisecond to a minute. After that they
-// receive it without one.
+// milliseconds by default, from 1 millisecond to a minute. After that, or when
+// more wait than [WithBacklog] allows, they receive it without one, which is
+// counted in [StreamStats].
 func StreamOffsetWait(d time.Duration) StreamOption {
 	return func(s *streamConfig) { s.offsetWait = d }
+}
+
+// StreamRequestWait sets for how long a request of another node waits for what
+// that node has put into the stream before it: 250 milliseconds by default, up
+// to a minute; with 0 nothing waits, as on Node. The two go different ways and
+// nearly always arrive together. After that, or when more wait in the namespace
+// than [WithBacklog] allows, the request is handled, which is counted in
+// [StreamStats].
+func StreamRequestWait(d time.Duration) StreamOption {
+	return func(s *streamConfig) { s.requestWait = d }
+}
+
+// StreamMemory sets how many entries of each stream, and how many senders in
+// each namespace, a node remembers: 1024 by default, from 16 to a million. Of
+// the entries it needs as many as a failover of Redis may lose in order to go
+// on where it was; else it reads from the start of the stream, and entries of
+// Node that are still there come again. Of the senders, which are nodes and
+// emitters, it needs all that may repeat an entry because they lost a
+// connection. Both are counted in [StreamStats].
+func StreamMemory(n int) StreamOption {
+	return func(s *streamConfig) { s.memory = n }
+}
+
+// StreamRestoreLimit sets how many entries of the stream are looked at to
+// recover one session: 100000 by default, from 1. A session that would need
+// more is not recovered, which is counted in [StreamStats]. Node looks at what
+// 100 reads bring, without a bound.
+func StreamRestoreLimit(n int) StreamOption {
+	return func(s *streamConfig) { s.restoreLimit = n }
 }
 
 // SessionKeyPrefix sets the prefix of the keys under which the sessions of
@@ -125,6 +157,9 @@ type streamConfig struct {
 	sharded       bool
 	plaintext     bool
 	offsetWait    time.Duration
+	requestWait   time.Duration
+	memory        int
+	restoreLimit  int
 	name          string
 	count         int
 	maxLen        int
@@ -149,6 +184,12 @@ func (s *streamConfig) validate() error {
 		return fmt.Errorf("%w: StreamBlock: %v is not in 100ms..1m", ErrConfig, s.block)
 	case s.offsetWait < time.Millisecond || s.offsetWait > time.Minute:
 		return fmt.Errorf("%w: StreamOffsetWait: %v is not in 1ms..1m", ErrConfig, s.offsetWait)
+	case s.requestWait < 0 || s.requestWait > time.Minute:
+		return fmt.Errorf("%w: StreamRequestWait: %v is not in 0s..1m", ErrConfig, s.requestWait)
+	case s.memory < 16 || s.memory > 1_000_000:
+		return fmt.Errorf("%w: StreamMemory: %d is not in 16..1000000", ErrConfig, s.memory)
+	case s.restoreLimit < 1:
+		return fmt.Errorf("%w: StreamRestoreLimit: %d is less than 1", ErrConfig, s.restoreLimit)
 	case s.sessionPrefix == "":
 		return fmt.Errorf("%w: SessionKeyPrefix: the prefix is empty", ErrConfig)
 	}

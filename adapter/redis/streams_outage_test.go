@@ -262,6 +262,9 @@ func TestStreamGoesBackwards(t *testing.T) {
 	if c := n.log.count("went backwards"); c != 2 {
 		t.Errorf("log:\n%s", n.log)
 	}
+	if stats := n.backend.StreamStats(); stats.Rewinds != 1 {
+		t.Errorf("%+v", stats)
+	}
 }
 
 // A node that was away for longer than the stream is long counts what it

@@ -106,6 +106,9 @@ func TestRepeatedEntries(t *testing.T) {
 	}
 	add("a", "3", "a3")
 	n.wait(`["a3"]`)
+	if stats := n.backend.StreamStats(); stats.SendersForgotten < 3000-1024 {
+		t.Errorf("%+v", stats)
+	}
 	got := strings.ReplaceAll(strings.Join(n.host.events(), ""), `["many"]`, "")
 	if want := `["a1"]["a2"]["b1"]["c"]["c"]["a3"]`; got != want {
 		t.Errorf("received %s, want %s", got, want)
@@ -121,6 +124,9 @@ func TestStreamOptions(t *testing.T) {
 		"StreamReadCount":             {redis.WithStreams(redis.StreamReadCount(0))},
 		"StreamBlock":                 {redis.WithStreams(redis.StreamBlock(0))},
 		"StreamOffsetWait":            {redis.WithStreams(redis.StreamOffsetWait(0))},
+		"StreamRequestWait":           {redis.WithStreams(redis.StreamRequestWait(-1))},
+		"StreamMemory":                {redis.WithStreams(redis.StreamMemory(15))},
+		"StreamRestoreLimit":          {redis.WithStreams(redis.StreamRestoreLimit(0))},
 		"SessionKeyPrefix":            {redis.WithStreams(redis.SessionKeyPrefix(""))},
 		"WithSpecificResponseChannel": {redis.WithStreams(), redis.WithSpecificResponseChannel()},
 	} {

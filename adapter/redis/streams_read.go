@@ -15,10 +15,6 @@ import (
 )
 
 const (
-	// recentEntries is how many ids a reader remembers, to find its place when
-	// a stream went backwards.
-	recentEntries = 1024
-
 	// lookInterval is how often a reader that is behind looks whether entries
 	// were trimmed before it came to them.
 	lookInterval = time.Second
@@ -30,8 +26,9 @@ const (
 
 // streams is what the back-end has in the Streams family alone.
 type streams struct {
-	backend *Backend
-	readers map[string]*streamReader // by stream; constant; empty if the node only emits
+	backend  *Backend
+	counters streamCounters
+	readers  map[string]*streamReader // by stream; constant; empty if the node only emits
 }
 
 func newStreams(b *Backend) *streams {
@@ -95,6 +92,9 @@ func newStreamReader(b *Backend, name string) *streamReader {
 		backend: b, name: name, client: b.client, link: b.link, log: b.log,
 		count: int64(b.config.streams.readCount), block: b.config.streams.block,
 		started: time.Now(), done: make(chan struct{}), read: -1,
+		// To find its place when a stream went backwards, and to leave out
+		// what comes twice.
+		recent: ring{max: b.config.streams.memory}, repeated: ring{max: b.config.streams.memory},
 	}
 	if !b.owned {
 		r.block = min(r.block, foreignBlock)
@@ -230,6 +230,9 @@ func (r *streamReader) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if pos == (streamID{}) {
+			r.backend.streams.counters.rewinds.Add(1)
+		}
 		r.log.Warn("redis: stream went backwards", "stream", r.name, "from", r.pos.String(), "to", last.String(), "reading after", pos.String())
 		r.place(pos)
 		r.read = -1
@@ -299,7 +302,7 @@ func (r *streamReader) begin(ctx context.Context, last streamID) (streamID, erro
 // failed over to a server that had not everything, it still has entries that
 // were read. Else it began anew, and so does the reader.
 func (r *streamReader) findPlace(ctx context.Context) (streamID, error) {
-	entries, err := r.client.XRevRangeN(ctx, r.name, "+", "-", recentEntries).Result()
+	entries, err := r.client.XRevRangeN(ctx, r.name, "+", "-", int64(r.recent.max)).Result()
 	if err != nil {
 		return streamID{}, err
 	}
@@ -329,8 +332,9 @@ func (r *streamReader) countLost(info *goredis.XInfoStream, last streamID) {
 	r.log.Warn("redis: entries trimmed before they were read", "stream", r.name, "entries", lost)
 }
 
-// ring remembers the last ids that were added to it. The zero value is empty.
+// ring remembers the last ids that were added to it, max of them.
 type ring struct {
+	max  int
 	ids  []streamID
 	next int
 	set  map[streamID]struct{}
@@ -340,12 +344,12 @@ func (r *ring) add(id streamID) {
 	if r.set == nil {
 		r.set = make(map[streamID]struct{})
 	}
-	if len(r.ids) < recentEntries {
+	if len(r.ids) < r.max {
 		r.ids = append(r.ids, id)
 	} else {
 		delete(r.set, r.ids[r.next])
 		r.ids[r.next] = id
-		r.next = (r.next + 1) % recentEntries
+		r.next = (r.next + 1) % r.max
 	}
 	r.set[id] = struct{}{}
 }

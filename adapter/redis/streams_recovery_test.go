@@ -282,6 +282,9 @@ func TestRecoveryDuringOutages(t *testing.T) {
 			}
 			a.PersistSession(quiet.session) // which is not kept
 			quiet.cut(a, 1)
+			if stats := a.backend.StreamStats(); stats.WithoutOffset != 2 || stats.SessionsNotKept != 2 {
+				t.Errorf("%+v", stats)
+			}
 			outage.end(r)
 			a.ready()
 			b.ready()

@@ -17,10 +17,8 @@ import (
 )
 
 const (
-	// restorePages is how often RestoreSession asks for more entries, as often
-	// as Node; each time for restorePage of them.
-	restorePages = 100
-	restorePage  = 1000
+	// restorePage is how many entries RestoreSession asks for at once.
+	restorePage = 1000
 )
 
 // PersistSession implements [adapter.Recoverer]. A session of which it is not
@@ -48,6 +46,7 @@ func (n *streamNamespace) persist(s *adapter.Session) {
 	}
 	floor, unsure := n.line.state()
 	if unsure {
+		n.backend.streams.counters.sessionsNotKept.Add(1)
 		return
 	}
 	payload, err := appendSession(nil, s, floor)
@@ -130,29 +129,40 @@ type missed struct {
 	from  streamID // the last that its client has had
 	upTo  streamID // everything up to here has been looked at
 
+	looked int // how many entries
+
 	packets []*adapter.Packet
 	ids     []streamID
 	bytes   int
 }
 
-// restore reads the stream from the offset on to where its reader is, and lets
-// the socket in while the reader stands still.
+// restore takes out a session and replays it.
 func (n *streamNamespace) restore(ctx context.Context, privateID string, from streamID, admit func(adapter.Session, []*adapter.Packet) bool) error {
-	reader := n.backend.streams.readers[n.stream]
-	client := n.backend.client
-	text, err := client.GetDel(ctx, n.sessionKey(privateID)).Result()
+	text, err := n.backend.client.GetDel(ctx, n.sessionKey(privateID)).Result()
 	switch {
 	case err == goredis.Nil:
 		return adapter.ErrNoSession
 	case err != nil:
 		return fmt.Errorf("redis: session: %w", err)
 	}
+	err = n.replay(ctx, privateID, text, from, admit)
+	if err == adapter.ErrNoSession {
+		n.backend.streams.counters.sessionsNotRestored.Add(1)
+	}
+	return err
+}
+
+// replay reads the stream from the offset on to where its reader is, and lets
+// the socket in while the reader stands still.
+func (n *streamNamespace) replay(ctx context.Context, privateID, text string, from streamID, admit func(adapter.Session, []*adapter.Packet) bool) error {
+	reader := n.backend.streams.readers[n.stream]
+	client := n.backend.client
 	session, floor, err := readSession(text)
 	if err != nil || session.PrivateID != privateID || from.compare(floor) < 0 {
 		return adapter.ErrNoSession
 	}
 	m := &missed{n: n, rooms: append([]string{session.SocketID}, session.Rooms...), from: from, upTo: from}
-	for page := range restorePages {
+	for page := 0; ; page++ {
 		more, err := m.read(ctx, client)
 		if err != nil {
 			return err
@@ -176,7 +186,6 @@ func (n *streamNamespace) restore(ctx context.Context, privateID string, from st
 			return err
 		}
 	}
-	return adapter.ErrNoSession
 }
 
 // putBack keeps a session again that was not made use of. Who asks for it next
@@ -200,6 +209,10 @@ func (m *missed) read(ctx context.Context, client goredis.UniversalClient) (more
 		return false, fmt.Errorf("redis: missed packets: %w", err)
 	}
 	if len(entries) == 0 || entries[0].ID != m.upTo.String() {
+		return false, adapter.ErrNoSession
+	}
+	// It ends, also if entries come faster than they are read.
+	if m.looked += len(entries) - 1; m.looked > m.n.backend.config.streams.restoreLimit {
 		return false, adapter.ErrNoSession
 	}
 	for _, e := range entries[1:] {
