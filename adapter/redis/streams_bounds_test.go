@@ -117,6 +117,43 @@ func TestStreamRequestWait(t *testing.T) {
 	}
 }
 
+// A sender that is new is waited for, and one that was there before only once.
+func TestStreamRequestOfUnknownSender(t *testing.T) {
+	t.Parallel()
+	server := runProcess(t)
+	n := start(t, redis.New(server.url(), redis.WithStreams(redis.StreamRequestWait(time.Second))), nodeOptions{}).ready()
+	r := newRequester(t, server.addr())
+	begin := time.Now()
+	r.ask(7)
+	r.answered()
+	if took := time.Since(begin); took < time.Second/2 {
+		t.Errorf("answered after %v", took)
+	}
+	begin = time.Now()
+	for range 100 {
+		r.ask(7)
+		r.answered()
+	}
+	t.Logf("a hundred more took %v", time.Since(begin)) // with a wait each: more than patience
+	for i := range 20 {
+		e := start(t, redis.New(server.url(), redis.WithStreams()), nodeOptions{}).ready()
+		room := fmt.Sprint("room", i)
+		if err := e.adapter.AddSockets(adapter.Selector{}, []string{room}); err != nil {
+			t.Fatal(err)
+		}
+		sockets, err := e.adapter.FetchSockets(t.Context(), adapter.Selector{Rooms: []string{room}})
+		if err != nil || len(sockets) != 2 {
+			t.Errorf("%d sockets in %s, %v", len(sockets), room, err)
+		}
+		if err := e.backend.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if stats := n.backend.StreamStats(); stats.EarlyRequests != 0 {
+		t.Errorf("%+v", stats)
+	}
+}
+
 // One session does not cost more reading than is allowed.
 func TestStreamRestoreLimit(t *testing.T) {
 	t.Parallel()

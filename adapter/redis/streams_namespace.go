@@ -62,8 +62,9 @@ type streamNamespace struct {
 
 // sender is what a namespace remembers of a node that numbers its entries.
 type sender struct {
-	seq  uint64 // of its last entry
+	seq  uint64 // of its last entry; 0 if none has come
 	when uint64 // handled, when that came
+	past uint64 // its entries up to this came before this node, as it seems
 }
 
 func newStreamNamespace(b *Backend, host adapter.Host) *streamNamespace {
@@ -263,14 +264,21 @@ func (n *streamNamespace) repeats(e *streamItem) bool {
 	if e.seq == 0 {
 		return false
 	}
-	s, known := n.senders[e.uid]
-	if known && e.seq <= s.seq {
+	s := n.senders[e.uid]
+	if e.seq <= s.seq {
 		return true
 	}
-	if known && e.seq > s.seq+1 {
+	if e.seq > s.seq+1 && (s.seq > 0 || e.uid == n.uid) {
 		n.hole = e.id
 	}
-	if !known && len(n.senders) >= n.backend.config.streams.memory {
+	n.remember(e.uid, sender{seq: e.seq})
+	return false
+}
+
+// remember notes what is known of a sender, and forgets another one if there
+// are too many. mu is held.
+func (n *streamNamespace) remember(uid string, s sender) {
+	if _, known := n.senders[uid]; !known && len(n.senders) >= n.backend.config.streams.memory {
 		n.backend.streams.counters.sendersForgotten.Add(1)
 		oldest := ""
 		for uid, s := range n.senders {
@@ -281,8 +289,8 @@ func (n *streamNamespace) repeats(e *streamItem) bool {
 		delete(n.senders, oldest)
 	}
 	n.handled++
-	n.senders[e.uid] = sender{e.seq, n.handled}
-	return false
+	s.when = n.handled
+	n.senders[uid] = s
 }
 
 // pass hands a message to the adapter. offset is the id of its entry, if it

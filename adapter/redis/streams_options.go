@@ -99,7 +99,9 @@ func StreamOffsetWait(d time.Duration) StreamOption {
 // to a minute; with 0 nothing waits, as on Node. The two go different ways and
 // nearly always arrive together. After that, or when more wait in the namespace
 // than [WithBacklog] allows, the request is handled, which is counted in
-// [StreamStats].
+// [StreamStats]. A node that has just started lets the first request of each
+// other one wait, if that has sent something before: it cannot know what came
+// before its time.
 func StreamRequestWait(d time.Duration) StreamOption {
 	return func(s *streamConfig) { s.requestWait = d }
 }

@@ -14,11 +14,9 @@ type parked struct {
 }
 
 // park keeps a request of some bytes that has to wait, and reports whether it
-// does. For a sender of which nothing is known nobody waits: its entries may
-// have been there before this node. n.mu is held.
+// does. n.mu is held.
 func (n *streamNamespace) park(m *clusterMessage, size int) bool {
-	s, known := n.senders[m.uid]
-	if !known || m.after <= s.seq {
+	if s := n.senders[m.uid]; m.after <= max(s.seq, s.past) {
 		return false
 	}
 	c, wait := &n.backend.config, n.backend.config.streams.requestWait
@@ -49,16 +47,26 @@ func (n *streamNamespace) unparkLate() {
 		return
 	}
 	now := time.Now()
-	early := n.unparkIf(func(p parked) bool { return !p.until.After(now) })
-	n.backend.streams.counters.earlyRequests.Add(uint64(early))
+	n.unparkIf(func(p parked) bool {
+		if p.until.After(now) {
+			return false
+		}
+		if s := n.senders[p.m.uid]; s.seq > 0 {
+			n.backend.streams.counters.earlyRequests.Add(1)
+		} else {
+			// What it sent was there before this node: only the first of its
+			// requests waits for that.
+			s.past = max(s.past, p.m.after)
+			n.remember(p.m.uid, s)
+		}
+		return true
+	})
 	if len(n.parked) > 0 {
 		n.parkTimer.Reset(n.parked[0].until.Sub(now))
 	}
 }
 
-// unparkIf handles some of the requests, and returns how many.
-func (n *streamNamespace) unparkIf(free func(parked) bool) int {
-	before := len(n.parked)
+func (n *streamNamespace) unparkIf(free func(parked) bool) {
 	n.parked = slices.DeleteFunc(n.parked, func(p parked) bool {
 		if !free(p) {
 			return false
@@ -69,5 +77,4 @@ func (n *streamNamespace) unparkIf(free func(parked) bool) int {
 		}
 		return true
 	})
-	return before - len(n.parked)
 }
