@@ -306,8 +306,11 @@ func (b *Backend) complain(channel string, err error) {
 // Fleet returns the name of the fleet for [adapter.Join]. The Redis is no part
 // of it: nodes may know it by different addresses.
 func (b *Backend) Fleet() string {
-	if b.config.sharded != "" {
+	switch {
+	case b.config.sharded != "":
 		return "redis-sharded " + b.config.key
+	case b.config.streams != nil:
+		return "redis-streams " + b.config.key + " " + b.config.streams.name
 	}
 	return "redis " + b.config.key
 }

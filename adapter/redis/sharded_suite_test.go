@@ -29,13 +29,23 @@ func TestShardedSuite(t *testing.T) {
 	}
 }
 
-// TestJoinedFamilies holds that nodes which are in fleets of both families hear
+// TestJoinedFamilies holds that nodes which are in fleets of two families hear
 // each message once.
 func TestJoinedFamilies(t *testing.T) {
+	for name, opts := range map[string][]redis.Option{
+		"sharded":         {redis.WithSharded(redis.Dynamic), redis.WithTimes(0, 0)},
+		"streams":         {redis.WithStreams(), redis.WithKey("streams")},
+		"streams sharded": {redis.WithStreams(redis.StreamSharded())},
+	} {
+		t.Run(name, func(t *testing.T) { testJoinedFamilies(t, opts) })
+	}
+}
+
+func testJoinedFamilies(t *testing.T, opts []redis.Option) {
 	r := runProcess(t)
 	var nodes []*joined
 	for range 2 {
-		nodes = append(nodes, join(t, redis.New(r.url()), redis.New(r.url(), redis.WithSharded(redis.Dynamic), redis.WithTimes(0, 0))))
+		nodes = append(nodes, join(t, redis.New(r.url()), redis.New(r.url(), opts...)))
 	}
 	const messages = 100
 	for i := range messages {

@@ -74,7 +74,7 @@ func newStreamNamespace(b *Backend, host adapter.Host) *streamNamespace {
 		backend: b,
 		host:    host,
 		name:    host.Namespace(),
-		uid:     hex.EncodeToString(id[:]),
+		uid:     adapter.NodeID(host, hex.EncodeToString(id[:])),
 		stream:  b.config.streams.streamOf(host.Namespace()),
 		public:  b.config.key + "#" + host.Namespace() + "#",
 	}

@@ -136,3 +136,42 @@ func TestStreamOptions(t *testing.T) {
 		}
 	}
 }
+
+// An emitter of the family writes into the stream alone, without numbers, and
+// always under one name: what @socket.io/redis-streams-emitter 0.1 writes.
+func TestForeignEmitter(t *testing.T) {
+	r := runProcess(t)
+	n := streamNode(t, r.url())
+	client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
+	defer client.Close()
+	add := func(kind int, data string) {
+		t.Helper()
+		err := client.XAdd(t.Context(), &goredis.XAddArgs{Stream: "socket.io", MaxLen: 10_000, Approx: true, Values: []string{
+			"uid", "emitter", "nsp", "/", "type", fmt.Sprint(kind), "data", data,
+		}}).Err()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	to := func(room string) string { return `"opts":{"rooms":["` + room + `"],"except":[],"flags":{}}` }
+	add(3, `{"packet":{"type":2,"data":["all"],"nsp":"/"},"opts":{"rooms":[],"except":[],"flags":{}}}`)
+	add(4, `{`+to("socket")+`,"rooms":["a","b"]}`)
+	add(5, `{`+to("a")+`,"rooms":["b"]}`)
+	add(3, `{"packet":{"type":2,"data":["a"],"nsp":"/"},`+to("a")+`}`)
+	add(3, `{"packet":{"type":2,"data":["b"],"nsp":"/"},`+to("b")+`}`)
+	add(9, `{"packet":["event",1]}`)
+	add(6, `{`+to("a")+`,"close":true}`)
+	add(3, "gqZwYWNrZXSCpHR5cGUCpGRhdGGSo2JpbsQDAQIDpG9wdHODpXJvb21zkKZleGNlcHSQpWZsYWdzgA==") // ["bin", 1 2 3]
+	bin := `["bin",{"_placeholder":true,"num":0}]`
+	if got := fmt.Sprint(n.wait(bin)); got != `[["all"] ["a"] server:["event",1] `+bin+`]` {
+		t.Errorf("received %s", got)
+	}
+	n.host.mu.Lock()
+	defer n.host.mu.Unlock()
+	if n.host.disconnected != 1 {
+		t.Errorf("%d disconnected", n.host.disconnected)
+	}
+	if stats := n.backend.Stats(); stats.Malformed != 0 || stats.Received != 8 {
+		t.Errorf("%+v", stats)
+	}
+}
