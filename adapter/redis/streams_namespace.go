@@ -270,6 +270,9 @@ func (n *streamNamespace) repeats(e *streamItem) bool {
 	}
 	if e.seq > s.seq+1 && (s.seq > 0 || e.uid == n.uid) {
 		n.hole = e.id
+		if e.uid != n.uid {
+			n.backend.streams.counters.missed.Add(e.seq - s.seq - 1)
+		}
 	}
 	n.remember(e.uid, sender{seq: e.seq})
 	return false

@@ -65,6 +65,9 @@ func (l *load) finish(t *testing.T) {
 			}
 			next[sender]++
 		}
+		if missed := n.backend.StreamStats().Missed; missed != 0 {
+			t.Errorf("%d missed", missed)
+		}
 		if stats := n.backend.Stats(); stats.Dropped+stats.Lost+stats.Malformed != 0 || !stats.Connected {
 			t.Errorf("%+v", stats)
 		}
@@ -293,6 +296,9 @@ func TestStreamsTrimmed(t *testing.T) {
 	lost := 2000 - len(got)
 	checkOrder(t, got[10:], 10+lost, 2000)
 	eventually(t, "the lost are counted", func() bool { return b.backend.Stats().Lost == uint64(lost) })
+	if stats := b.backend.StreamStats(); stats.Missed != uint64(lost) {
+		t.Errorf("%d lost, %+v", lost, stats)
+	}
 	t.Logf("%d lost", lost)
 	if err := b.backend.Close(t.Context()); err != nil {
 		t.Error(err)

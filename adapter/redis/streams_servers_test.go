@@ -140,6 +140,9 @@ func (l *load) finishAfterFailover(t *testing.T, addr string) {
 		if stats := n.backend.Stats(); stats.Dropped+stats.Malformed != 0 || !stats.Connected {
 			t.Errorf("%+v\n%s", stats, n.log)
 		}
+		if stats := n.backend.StreamStats(); stats.Missed != uint64(lost) {
+			t.Errorf("%d not received, %+v", lost, stats)
+		}
 		t.Logf("node %d: %d sent, %d not kept by Redis, %d of the other not received",
 			at, l.sent[at], l.sent[at]-len(kept[at]), lost)
 	}

@@ -2,9 +2,14 @@ package redis
 
 import "sync/atomic"
 
-// StreamStats counts what the Streams family gave up at its bounds, since
-// Start.
+// StreamStats counts what the Streams family missed, and what it gave up at
+// its bounds, since Start.
 type StreamStats struct {
+	// Missed counts messages of other nodes of Roomspan that never came: they
+	// were dropped by their senders, trimmed before they were read, or lost by
+	// a failover of Redis. It is known when the next one of the sender comes.
+	Missed uint64
+
 	// EarlyRequests counts requests of other nodes that were handled before
 	// something that their sender had put into the stream earlier. See
 	// [StreamRequestWait].
@@ -35,7 +40,7 @@ type StreamStats struct {
 
 // streamCounters are those of [StreamStats].
 type streamCounters struct {
-	earlyRequests, withoutOffset, sessionsNotKept, sessionsNotRestored, sendersForgotten, rewinds atomic.Uint64
+	missed, earlyRequests, withoutOffset, sessionsNotKept, sessionsNotRestored, sendersForgotten, rewinds atomic.Uint64
 }
 
 // StreamStats returns the counters of the Streams family: zero in the others,
@@ -48,6 +53,7 @@ func (b *Backend) StreamStats() StreamStats {
 		return StreamStats{}
 	}
 	return StreamStats{
+		Missed:              s.counters.missed.Load(),
 		EarlyRequests:       s.counters.earlyRequests.Load(),
 		WithoutOffset:       s.counters.withoutOffset.Load(),
 		SessionsNotKept:     s.counters.sessionsNotKept.Load(),
