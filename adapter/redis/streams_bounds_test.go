@@ -184,6 +184,61 @@ func TestStreamRestoreLimit(t *testing.T) {
 	}
 }
 
+// What a failover lost is missing from the stream, though clients have had it:
+// nobody recovers past it.
+func TestNoSessionAcrossFailover(t *testing.T) {
+	t.Parallel()
+	for name, goesOn := range map[string]bool{"the stream goes on": true, "the stream goes back": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := runProcess(t)
+			store := goredis.NewClient(&goredis.Options{Addr: r.addr(), MaxRetries: -1})
+			defer store.Close()
+			a, b := startRecoverer(t, r.url(), patient), startRecoverer(t, r.url(), patient)
+			watcher := a.connect("watcher")
+			c := newClient(t, a, "client")
+			event := 0
+			emit := func() string {
+				b.emit(adapter.Selector{}, adapter.Flags{}, "n", 0, event)
+				event++
+				return fmt.Sprintf("n0 %d", event-1)
+			}
+			waitFor(t, watcher, emit())
+			waitFor(t, c.socket, "n0 0")
+			c.cut(a, 0)
+			awaitStored(t, store, c)
+			waitFor(t, watcher, emit()) // which the next server has not
+			_, offsets := texts(watcher)
+			if err := store.XDel(t.Context(), "socket.io", offsets[1]).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if !goesOn {
+				if err := store.Do(t.Context(), "xsetid", "socket.io", offsets[0]).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := a.backend.Stats().Reconnects
+			killConnections(t, store)
+			eventually(t, "the loss is noticed", func() bool { return a.backend.Stats().Reconnects > before })
+			a.ready()
+			waitFor(t, watcher, emit())
+			if c.back(a) {
+				t.Error("recovered without what the failover lost")
+			}
+			// All is as before.
+			waitFor(t, c.socket, emit())
+			c.cut(a, 0)
+			awaitStored(t, store, c)
+			waitFor(t, watcher, emit())
+			if !c.back(a) {
+				t.Error("not recovered")
+			}
+			c.cut(a, 0)
+			c.check()
+		})
+	}
+}
+
 // A session that was kept before Redis is killed is recovered when it is back
 // with what it had on its disk, on another node, and nothing is missing.
 func TestRecoveryAcrossRestart(t *testing.T) {

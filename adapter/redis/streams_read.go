@@ -78,6 +78,10 @@ type streamReader struct {
 	// moved is closed when pos has changed; nil if nobody waits for that.
 	moved chan struct{}
 
+	// hole is where entries that were read are not in the stream any more,
+	// since Redis failed over: who has not got that far would miss them.
+	hole streamID
+
 	// repeated are entries that repeat others, and were not handled.
 	repeated ring
 
@@ -128,8 +132,8 @@ func (r *streamReader) run(ctx context.Context) {
 
 // session reads until the connection fails.
 func (r *streamReader) session(ctx context.Context, pause *backoff) error {
-	for {
-		if err := r.look(ctx); err != nil {
+	for first := true; ; first = false {
+		if err := r.look(ctx, first); err != nil {
 			return err
 		}
 		r.link.reading(r.name)
@@ -203,8 +207,9 @@ func (r *streamReader) handle(e goredis.XMessage) {
 }
 
 // look compares the position with what Redis has: it finds the first one, and
-// notices that a stream went backwards, or was trimmed beyond the position.
-func (r *streamReader) look(ctx context.Context) error {
+// notices that a stream went backwards, or was trimmed beyond the position. With
+// verify it makes sure that the stream is the one that was read.
+func (r *streamReader) look(ctx context.Context, verify bool) error {
 	ctx, cancel := context.WithTimeout(ctx, execTimeout)
 	defer cancel()
 	info, err := r.client.XInfoStream(ctx, r.name).Result()
@@ -236,7 +241,13 @@ func (r *streamReader) look(ctx context.Context) error {
 		r.log.Warn("redis: stream went backwards", "stream", r.name, "from", r.pos.String(), "to", last.String(), "reading after", pos.String())
 		r.place(pos)
 		r.read = -1
+		r.note(streamID{pos.ms, pos.seq + 1}) // whatever came after pos before
 	default:
+		if verify {
+			if err := r.verify(ctx); err != nil {
+				return err
+			}
+		}
 		r.countLost(info, last)
 	}
 	if last == r.pos {
@@ -250,6 +261,26 @@ func (r *streamReader) place(pos streamID) {
 	r.mu.Lock()
 	r.pos, r.placed = pos, true
 	r.tell()
+	r.mu.Unlock()
+}
+
+// verify looks whether the last entry that was handled is there. If not, the
+// server did not have it that took over, and perhaps some before it.
+func (r *streamReader) verify(ctx context.Context) error {
+	if !r.recent.has(r.pos) {
+		return nil // nothing has been handled
+	}
+	at := r.pos.String()
+	entries, err := r.client.XRangeN(ctx, r.name, at, at, 1).Result()
+	if err == nil && len(entries) == 0 {
+		r.note(r.pos)
+	}
+	return err
+}
+
+func (r *streamReader) note(hole streamID) {
+	r.mu.Lock()
+	r.hole = hole
 	r.mu.Unlock()
 }
 

@@ -263,6 +263,9 @@ func (r *streamReader) admit(m *missed, admit func([]*adapter.Packet)) (done boo
 	case m.upTo.compare(r.pos) < 0:
 		return false, nil
 	}
+	if m.from.compare(r.hole) < 0 {
+		return false, adapter.ErrNoSession
+	}
 	// Own events that were delivered already, and are yet to be found in the
 	// stream, would not reach it; others are not there any more.
 	if _, unsure := m.n.line.state(); unsure || m.from.compare(m.n.lastHole()) < 0 {
