@@ -331,15 +331,18 @@ func TestStreamsFreshNode(t *testing.T) {
 		first := 100 * round
 		numbered(a, first, first+50)
 		eventually(t, "all are in the stream", func() bool { return a.backend.Stats().Published == uint64(first+50) })
-		time.Sleep(5 * time.Millisecond) // Redis counts time in milliseconds
 		b := start(t, redis.New(r.url(), redis.WithStreams(redis.StreamBlock(100*time.Millisecond))), nodeOptions{})
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond) // Redis counts time in milliseconds
 		for i := first + 50; i < first+100; i++ {
 			numbered(a, i, i+1)
 			time.Sleep(time.Millisecond)
 		}
 		last := fmt.Sprintf(`["n",%d]`, first+99)
-		checkOrder(t, b.wait(last), first+50, first+100)
+		got := b.wait(last)
+		if len(got) < 50 { // more if the machine is slow: the place is found by the clock
+			t.Errorf("%d messages, want 50", len(got))
+		}
+		checkOrder(t, got, first+100-len(got), first+100)
 	}
 }
 
