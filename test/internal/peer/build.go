@@ -25,11 +25,22 @@ type program struct {
 // the path of the program. A test binary builds each package once, with the race detector if it has it itself.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
+	return built(t, pkg, race)
+}
+
+// BuildForeign is Build for a program whose races are those of another project: it never has the race detector.
+func BuildForeign(t testing.TB, pkg string) string {
+	t.Helper()
+	return built(t, pkg, false)
+}
+
+func built(t testing.TB, pkg string, race bool) string {
+	t.Helper()
 	builds.Lock()
 	defer builds.Unlock()
 	built, ok := builds.programs[pkg]
 	if !ok {
-		built = build(t, pkg)
+		built = build(t, pkg, race)
 		builds.programs[pkg] = built
 	}
 	if built.failure != "" {
@@ -38,7 +49,7 @@ func Build(t testing.TB, pkg string) string {
 	return built.path
 }
 
-func build(t testing.TB, pkg string) program {
+func build(t testing.TB, pkg string, race bool) program {
 	t.Helper()
 	if builds.dir == "" {
 		dir, err := os.MkdirTemp("", "roomspan-test-")
