@@ -91,6 +91,12 @@ func TestArrowsOfImport(t *testing.T) {
 			tests: true,
 			may:   func(dep listed) bool { return outside(dep.path(), "server") },
 		}, {
+			name: "nothing but adapter/zishang520 needs zishang520",
+			from: func(path string) bool { return outside(path, "adapter/zishang520", "test") },
+			may: func(dep listed) bool {
+				return !within(dep.ImportPath, "github.com/zishang520") && dep.path() != "adapter/zishang520"
+			},
+		}, {
 			name:  "nothing but examples and test imports them",
 			from:  func(path string) bool { return outside(path, "examples", "test") },
 			tests: true,
