@@ -89,7 +89,6 @@ type question struct {
 	mu      sync.Mutex
 	waiting map[*member]struct{}
 	timer   *time.Timer
-	over    bool
 }
 
 // expire ends the question after a time.
