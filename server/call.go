@@ -102,7 +102,8 @@ func (s *Socket) acknowledged(packet *parser.Packet, attachments [][]byte) {
 		return
 	}
 	a := &Answer{codec: s.ns.srv.cfg.codec}
-	a.values.keep(nil, packet, attachments)
+	a.values.keep(nil, packet)
+	a.values.attachments = attachments
 	p.done(a, nil)
 }
 

@@ -39,11 +39,13 @@ type conn struct {
 	// Of the reading goroutine alone:
 	kick    *Socket  // has events and perhaps no worker
 	partial *partial // the packet whose attachments are coming
+	awaited bool     // the timer is set for them
 }
 
 // partial is a packet whose attachments have not all come.
 type partial struct {
 	packet      parser.Packet
+	event       *Event // which it will be; nil for an acknowledgement
 	attachments [][]byte
 	own         parsing // instead, with a parser of the program's own
 }
@@ -88,14 +90,17 @@ func (c *conn) Message(data []byte, binary bool) error {
 		return err
 	}
 	if p.Attachments == 0 {
-		return c.dispatch(p, nil)
+		return c.dispatch(p, nil, nil)
 	}
-	kept := *p
-	kept.Data = append([]byte(nil), p.Data...)
-	kept.Elements = append([]parser.Span(nil), p.Elements...)
-	kept.Name = nil
-	c.partial = &partial{packet: kept}
-	c.lag(true)
+	c.partial = &partial{packet: parser.Packet{
+		Type: p.Type, Namespace: p.Namespace, ID: p.ID, HasID: p.HasID, Attachments: p.Attachments,
+	}}
+	if p.Type == parser.Event {
+		c.partial.event = newEvent(p)
+	} else {
+		c.partial.packet.Data = append([]byte(nil), p.Data...)
+		c.partial.packet.Elements = append([]parser.Span(nil), p.Elements...)
+	}
 	return nil
 }
 
@@ -111,11 +116,16 @@ func (c *conn) attachment(data []byte, binary bool) error {
 	}
 	c.partial = nil
 	c.lag(false)
-	return c.dispatch(&part.packet, part.attachments)
+	return c.dispatch(&part.packet, part.event, part.attachments)
 }
 
-// lag notes that attachments are due, or have come.
+// lag notes that what has come together has not brought all attachments, or
+// that they have come.
 func (c *conn) lag(lagging bool) {
+	if lagging == c.awaited {
+		return
+	}
+	c.awaited = lagging
 	c.mu.Lock()
 	c.lagging = lagging
 	joined := c.joined
@@ -129,8 +139,9 @@ func (c *conn) lag(lagging bool) {
 }
 
 // dispatch hands a packet to its socket. It runs on the reading goroutine, and
-// must not keep the packet.
-func (c *conn) dispatch(p *parser.Packet, attachments [][]byte) error {
+// must not keep the packet. ev is the event that has been made of it already, or
+// nil.
+func (c *conn) dispatch(p *parser.Packet, ev *Event, attachments [][]byte) error {
 	if p.Type == parser.Connect {
 		return c.connect(p)
 	}
@@ -143,7 +154,10 @@ func (c *conn) dispatch(p *parser.Packet, attachments [][]byte) error {
 	}
 	switch p.Type {
 	case parser.Event:
-		ev := newEvent(s, p, attachments)
+		if ev == nil {
+			ev = newEvent(p)
+		}
+		ev.ns, ev.socket, ev.values.attachments = s.ns, s, attachments
 		if c.srv.cfg.rate != nil && !s.withinRate(ev) {
 			return nil
 		}
@@ -313,6 +327,9 @@ func (c *conn) Upgraded() {
 
 // BatchEnd implements engineio.Receiver.
 func (c *conn) BatchEnd() {
+	if part := c.partial; part != nil && (part.own.decoder == nil || part.own.lagging) {
+		c.lag(true)
+	}
 	if s := c.kick; s != nil {
 		c.kick = nil
 		c.mu.Lock()

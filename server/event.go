@@ -33,10 +33,9 @@ type values struct {
 }
 
 // keep copies what aliases the reader's buffer, to room if that is enough.
-func (v *values) keep(room []byte, p *parser.Packet, attachments [][]byte) {
+func (v *values) keep(room []byte, p *parser.Packet) {
 	v.data = append(room, p.Data...)
 	v.spans = append(v.room[:0], p.Elements...)
-	v.attachments = attachments
 }
 
 func (v *values) decode(codec args.Codec, from int, dst []any) error {
@@ -78,7 +77,8 @@ type shortEvent struct {
 
 const shortText = 96
 
-func newEvent(s *Socket, p *parser.Packet, attachments [][]byte) *Event {
+// newEvent makes an event that belongs to no socket yet, and has no attachments.
+func newEvent(p *parser.Packet) *Event {
 	var ev *Event
 	var room []byte
 	if len(p.Data) <= shortText {
@@ -87,8 +87,8 @@ func newEvent(s *Socket, p *parser.Packet, attachments [][]byte) *Event {
 	} else {
 		ev = new(Event)
 	}
-	ev.ns, ev.socket, ev.ackID, ev.asks = s.ns, s, p.ID, p.HasID
-	ev.values.keep(room, p, attachments)
+	ev.ackID, ev.asks = p.ID, p.HasID
+	ev.values.keep(room, p)
 	return ev
 }
 

@@ -104,13 +104,10 @@ func (c *conn) parse(data []byte, binary bool) error {
 		}
 		return err
 	}
-	if lagging := p == nil; lagging != own.lagging {
-		own.lagging = lagging
-		c.lag(lagging)
-	}
-	if p == nil {
+	if own.lagging = p == nil; own.lagging {
 		return nil
 	}
+	c.lag(false)
 	packet := parser.Packet{
 		Type: parser.Type(p.Type), Namespace: p.Namespace, ID: p.ID, HasID: p.HasID,
 		Data: p.Data, Attachments: len(p.Attachments),
@@ -121,7 +118,7 @@ func (c *conn) parse(data []byte, binary bool) error {
 	if packet.Type == parser.Connect && !nameable(packet.Namespace) {
 		return c.refuseUnnameable(packet.Namespace)
 	}
-	return c.dispatch(&packet, p.Attachments)
+	return c.dispatch(&packet, nil, p.Attachments)
 }
 
 // nameable reports whether the default parser could write the name of a
