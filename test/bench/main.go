@@ -48,10 +48,14 @@ func main() {
 	flag.DurationVar(&b.idleFor, "idle-for", 130*time.Second, "how long they are idle before their memory is looked at")
 	flag.StringVar(&b.profiles, "profiles", "", "folder for profiles of Roomspan, one for each run; none: none")
 	builds := flag.String("builds", "", "programs, with commas between them: compare these builds of test/testserver, and nothing else")
-	onlyGrowth := flag.Bool("growth", false, "measure only how the costs of rooms grow with their number, in this process")
+	onlyGrowth := flag.Bool("growth", false, "measure only how the costs of rooms and nodes grow with their number, in this process")
 	flag.Parse()
 	if *onlyGrowth {
-		if err := writeGrowth(*out, measureGrowth()); err != nil {
+		nodes, err := measureNodes()
+		if err == nil {
+			err = writeGrowth(*out, append(measureGrowth(), nodes...))
+		}
+		if err != nil {
 			log.Fatal("bench: ", err)
 		}
 		return
@@ -229,6 +233,7 @@ func (b *bench) build() ([]*peer, error) {
 	}
 	return []*peer{
 		b.self("Roomspan", bin("roomspan")),
+		b.self("Roomspan, GOGC=400", bin("roomspan"), "GOGC=400"),
 		{name: "Node, socket.io 4.8", command: simple("node", filepath.Join(peers, "node.mjs"))},
 		{name: "Bun, bun-engine", command: simple(buns[0], filepath.Join(peers, "bun.mjs")), lacks: []string{"deflate"}},
 		{name: "zishang520 v2.5", command: simple(bin("zishang")), lacks: []string{"deflate", "redis"}},
@@ -238,8 +243,12 @@ func (b *bench) build() ([]*peer, error) {
 }
 
 // self returns a build of test/testserver as a peer.
-func (b *bench) self(name, bin string) *peer {
-	return &peer{name: name, command: func(s settings) *exec.Cmd { return b.roomspan(bin, s) }}
+func (b *bench) self(name, bin string, env ...string) *peer {
+	return &peer{name: name, command: func(s settings) *exec.Cmd {
+		cmd := b.roomspan(bin, s)
+		cmd.Env = append(s.env(), env...)
+		return cmd
+	}}
 }
 
 func (b *bench) roomspan(bin string, s settings) *exec.Cmd {
