@@ -75,3 +75,37 @@ func TestAllocationsOfAnEcho(t *testing.T) {
 		t.Errorf("%.1f allocations", allocs)
 	}
 }
+
+// An event with a text is one object and the text.
+func TestAllocationsOfAnEvent(t *testing.T) {
+	n := start(t)
+	handled := make(chan struct{}, 1)
+	server.On(n, "x", func(_ *server.Socket, text string) error {
+		if text == benchText {
+			handled <- struct{}{}
+		}
+		return nil
+	})
+	c, err := tryDial(n)
+	must(t, err)
+	t.Cleanup(func() { _ = c.conn.Close() })
+	c.send("40")
+	if _, err := readFrame(bufio.NewReader(c.conn)); err != nil {
+		t.Fatal(err)
+	}
+	frame := ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(event4("x", benchText)))))
+	send := func() {
+		if _, err := c.conn.Write(frame); err != nil {
+			t.Error(err)
+		}
+		<-handled
+	}
+	for range 100 {
+		send()
+	}
+	allocs := testing.AllocsPerRun(500, send)
+	t.Logf("%.1f allocations", allocs)
+	if allocs > 3 {
+		t.Errorf("%.1f allocations", allocs)
+	}
+}

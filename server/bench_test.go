@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -136,6 +137,38 @@ func BenchmarkEcho(b *testing.B) {
 	for b.Loop() {
 		echo(b, c.conn, r, frame, buf)
 	}
+}
+
+// BenchmarkDispatch is one client whose events come many at a time: from the
+// frame to the handler, with an argument decoded.
+func BenchmarkDispatch(b *testing.B) {
+	const batch = 64
+	n := start(b)
+	handled := make(chan struct{}, 1)
+	count := 0
+	server.On(n, "x", func(*server.Socket, string) error {
+		if count++; count%batch == 0 {
+			handled <- struct{}{}
+		}
+		return nil
+	})
+	c, err := tryDial(n)
+	must(b, err)
+	b.Cleanup(func() { _ = c.conn.Close() })
+	c.send("40")
+	if _, err := readFrame(bufio.NewReader(c.conn)); err != nil {
+		b.Fatal(err)
+	}
+	frame := ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(event4("x", benchText)))))
+	frames := bytes.Repeat(frame, batch)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.conn.Write(frames); err != nil {
+			b.Fatal(err)
+		}
+		<-handled
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/event")
 }
 
 func echo(t testing.TB, conn net.Conn, r io.Reader, frame, buf []byte) {
