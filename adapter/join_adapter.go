@@ -45,6 +45,15 @@ func (a *joinedAdapter) DelAll(s Socket) {
 	}
 }
 
+// Settle implements [Settler], for the families that do.
+func (a *joinedAdapter) Settle(rooms ...string) {
+	for _, f := range a.families {
+		if s, ok := f.(Settler); ok {
+			s.Settle(rooms...)
+		}
+	}
+}
+
 // others lets all families do something for the selected sockets of other
 // nodes.
 func (a *joinedAdapter) others(sel Selector, do func(Adapter, Selector) error) error {

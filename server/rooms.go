@@ -34,6 +34,14 @@ func (h host) RoomChanged(change adapter.RoomChange, room, socketID string) {
 	}
 }
 
+// settle waits until rooms that were joined are heard from other nodes, where
+// that takes a round trip.
+func (ns *Namespace) settle(rooms []string) {
+	if a, ok := ns.adapter.(adapter.Settler); ok {
+		a.Settle(rooms...)
+	}
+}
+
 // AllRooms returns the names of all rooms of the namespace that have a member
 // on any node, in no order. If ctx has no deadline it waits as long as
 // [WithAckTimeout] says. When the time is up it returns those that are known

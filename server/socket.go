@@ -127,6 +127,11 @@ func (s *Socket) Rooms() []string {
 
 // Join puts the socket into rooms. It does nothing once the socket is
 // disconnected.
+//
+// With an adapter that subscribes to each room on its own, as
+// redis.WithRoomSubscriptions does, Join of a room that had no member on this
+// node takes a round trip to the bus, one second at most: when it has returned,
+// what other nodes send to the room arrives.
 func (s *Socket) Join(rooms ...string) {
 	if !s.early(func() {
 		for _, r := range rooms {
@@ -137,6 +142,7 @@ func (s *Socket) Join(rooms ...string) {
 		}
 	}) {
 		s.ns.adapter.Add(s, rooms...)
+		s.ns.settle(rooms)
 	}
 }
 
@@ -322,6 +328,9 @@ func (s *Socket) join() bool {
 	rooms, ok := s.answer()
 	if ok {
 		s.enter(rooms)
+		if a, ok := s.ns.adapter.(adapter.Settler); ok {
+			a.Settle(append([]string{s.id}, rooms...)...)
+		}
 	}
 	return ok
 }

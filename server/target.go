@@ -192,7 +192,9 @@ func (t Target) Fetch(ctx context.Context) ([]RemoteSocket, error) {
 
 // Join makes the sockets of the target join rooms.
 func (t Target) Join(rooms ...string) error {
-	return t.ns.adapter.AddSockets(t.selector(), rooms)
+	err := t.ns.adapter.AddSockets(t.selector(), rooms)
+	t.ns.settle(rooms)
+	return err
 }
 
 // Leave makes the sockets of the target leave rooms.

@@ -33,6 +33,7 @@ var families = []struct {
 	opts []redis.Option
 }{
 	{"pubsub", nil},
+	{"rooms", []redis.Option{redis.WithRoomSubscriptions(), redis.WithTimes(0, 0)}},
 	{"sharded", []redis.Option{redis.WithSharded(redis.Dynamic), redis.WithTimes(0, 0)}},
 }
 

@@ -36,7 +36,12 @@ type namespace struct {
 	// come back to it.
 	ownBroadcast, ownRequest string
 
+	// fresh are rooms whose members this node has changed elsewhere: a node
+	// with WithRoomSubscriptions may not hear them yet.
+	fresh freshRooms
+
 	node   *cluster.Adapter
+	opened adapter.Adapter // node, or what is around it
 	census census
 
 	// mu is held while a message is handled, so that Close waits for it.
@@ -54,22 +59,34 @@ func newNamespace(b *Backend, host adapter.Host) *namespace {
 		ids:          uid + "-",
 		ownBroadcast: string(msgp.AppendString(msgp.AppendArrayHeader(nil, 3), uid)),
 		ownRequest:   `{"uid":"` + uid + `"`,
+		fresh:        freshRooms{time: b.config.fresh},
+	}
+	if b.config.rooms {
+		host = newRoomWatcher(host, b, n)
 	}
 	n.node = cluster.New(host, n, cluster.Config{NodeID: uid, Uncounted: b.emits})
+	n.opened = n.node
+	if b.config.rooms {
+		n.opened = &roomAdapter{Adapter: n.node, backend: b, bus: n}
+	}
 	return n
 }
 
-func (n *namespace) adapter() adapter.Adapter { return n.node }
+func (n *namespace) adapter() adapter.Adapter { return n.opened }
 
 func (n *namespace) subscriptions() []subscription {
 	if n.backend.emits {
-		return []subscription{{name: n.response}, {name: n.own}}
+		return []subscription{{name: n.response, user: n}, {name: n.own, user: n}}
+	}
+	broadcast := subscription{name: n.pattern, pattern: true}
+	if n.backend.config.rooms {
+		broadcast = subscription{name: n.broadcast, user: n}
 	}
 	return []subscription{
-		{name: n.pattern, pattern: true},
-		{name: n.request, request: true},
-		{name: n.response},
-		{name: n.own},
+		broadcast,
+		{name: n.request, request: true, user: n},
+		{name: n.response, user: n},
+		{name: n.own, user: n},
 	}
 }
 
@@ -89,6 +106,9 @@ func (n *namespace) Publish(m *cluster.Message) error {
 			size += len(a) + 8
 		}
 	}
+	if m.Type == cluster.AddSockets {
+		n.fresh.add(m.Rooms)
+	}
 	channel, payload, err := n.encode(make([]byte, 0, size), m)
 	if err != nil || payload == nil {
 		return err
@@ -102,7 +122,7 @@ func (n *namespace) encode(dst []byte, m *cluster.Message) (channel string, payl
 	case cluster.Broadcast:
 		if m.RequestID == "" {
 			payload, err = appendBroadcast(dst, n.uid, n.name, m)
-			return n.rooms(m.Selector.Rooms), payload, err
+			return n.broadcastChannel(m.Selector.Rooms), payload, err
 		}
 		fallthrough
 	case cluster.AddSockets, cluster.DelSockets, cluster.DisconnectSockets,
@@ -150,6 +170,9 @@ func (n *namespace) Reachable() (<-chan struct{}, error) { return n.backend.link
 // Close implements [cluster.Bus].
 func (n *namespace) Close() error {
 	n.backend.forget(n)
+	if l, ok := n.backend.sub.(*channelListener); ok {
+		l.removeAll(n) // the channels of rooms
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.closed = true
@@ -164,12 +187,12 @@ func (n *namespace) receive(m *goredis.Message) error {
 	switch {
 	case n.closed:
 		return nil
-	case m.Pattern != "":
-		return n.receiveBroadcast(m.Channel, m.Payload)
 	case m.Channel == n.request:
 		return n.receiveRequest(m.Payload)
-	default:
+	case m.Channel == n.response, m.Channel == n.own:
 		return n.receiveResponse(m.Payload)
+	default:
+		return n.receiveBroadcast(m.Channel, m.Payload)
 	}
 }
 

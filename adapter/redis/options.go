@@ -50,6 +50,7 @@ type config struct {
 	backlogMessages  int
 	backlogBytes     int
 	specificResponse bool
+	rooms            bool             // WithRoomSubscriptions
 	tls              *tls.Config      // nil without WithTLS
 	sharded          SubscriptionMode // "" in the other families
 	fresh, calm      time.Duration    // of rooms; see freshTime
@@ -79,6 +80,8 @@ func (c *config) validate() error {
 		return fmt.Errorf("%w: WithBacklog: %d bytes", ErrConfig, c.backlogBytes)
 	case c.streams != nil && c.specificResponse:
 		return fmt.Errorf("%w: WithSpecificResponseChannel: not with WithStreams, which answers so always", ErrConfig)
+	case c.rooms && (c.streams != nil || c.sharded != ""):
+		return fmt.Errorf("%w: WithRoomSubscriptions: not with WithSharded, which has modes for it, nor WithStreams", ErrConfig)
 	case c.streams != nil && c.sharded != "":
 		return fmt.Errorf("%w: WithSharded: not with WithStreams, which is another family", ErrConfig)
 	case c.streams != nil:

@@ -287,6 +287,7 @@ func (p *publisher) drain(ctx context.Context) {
 			}
 			continue
 		}
+		p.sub.settled(ctx)
 		if !p.send(ctx) {
 			return
 		}

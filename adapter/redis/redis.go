@@ -165,8 +165,8 @@ func (b *Backend) newBus(host adapter.Host) bus {
 }
 
 func (b *Backend) newListener(client goredis.UniversalClient) listener {
-	if b.config.shardedChannels() {
-		return newShardListener(client, b.link, b.receive)
+	if sharded := b.config.shardedChannels(); sharded || b.config.rooms {
+		return newChannelListener(client, sharded, b.link, b.receive)
 	}
 	return newSubscriber(client, b.link, b.receive)
 }
@@ -269,12 +269,14 @@ func (b *Backend) receive(m *goredis.Message) {
 		}
 		return
 	}
-	n := b.busOf(m)
-	if n == nil {
+	if b.config.rooms && strings.HasPrefix(m.Channel, b.config.key+"#") {
+		b.receiveRoom(m)
 		return
 	}
-	if err := n.receive(m); err != nil {
-		b.complain(m.Channel, err)
+	if n := b.busOf(m); n != nil {
+		if err := n.receive(m); err != nil {
+			b.complain(m.Channel, err)
+		}
 	}
 }
 

@@ -47,9 +47,10 @@ func newShardedNamespace(b *Backend, host adapter.Host) *shardedNamespace {
 	n.own = n.channel(n.uid)
 	n.ownJSON, n.ownMsgpack = n.tailJSON(), n.tailMsgpack()
 	if n.mode != Static {
-		host = newRoomWatcher(host, n)
+		host = newRoomWatcher(host, b, n)
 	}
-	n.node = &shardedAdapter{Adapter: cluster.New(host, n, cluster.Config{NodeID: n.uid, Uncounted: b.emits}), namespace: n}
+	node := cluster.New(host, n, cluster.Config{NodeID: n.uid, Uncounted: b.emits})
+	n.node = &shardedAdapter{&roomAdapter{Adapter: node, backend: b, bus: n}}
 	return n
 }
 
@@ -110,7 +111,7 @@ func (n *shardedNamespace) channelOf(m *cluster.Message) string {
 	case cluster.AddSockets, cluster.DelSockets:
 		n.fresh.add(m.Rooms)
 	case cluster.Broadcast:
-		if rooms := m.Selector.Rooms; m.RequestID == "" && len(rooms) == 1 && n.apart(rooms[0]) && n.calm(rooms[0]) {
+		if rooms := m.Selector.Rooms; m.RequestID == "" && len(rooms) == 1 && n.apart(rooms[0]) && n.backend.calm() && !n.fresh.has(rooms[0]) {
 			return n.channel(rooms[0])
 		}
 	}
@@ -129,7 +130,7 @@ func (n *shardedNamespace) Reachable() (<-chan struct{}, error) { return n.backe
 // Close implements [cluster.Bus].
 func (n *shardedNamespace) Close() error {
 	n.backend.forget(n)
-	if l, ok := n.backend.sub.(*shardListener); ok {
+	if l, ok := n.backend.sub.(*channelListener); ok {
 		l.removeAll(n) // the channels of rooms
 	}
 	n.mu.Lock()

@@ -72,6 +72,7 @@ type subscriber struct {
 	mu          sync.Mutex // guards what follows; not held over I/O
 	wanted      map[string]subscription
 	unconfirmed map[string]struct{}
+	removed     map[string]int // confirmations to come of what is not wanted any more
 	changes     []change
 	fail        func(error) // ends the present session; nil if there is none
 }
@@ -85,6 +86,7 @@ func newSubscriber(client goredis.UniversalClient, k keeper, handle func(*goredi
 		wake:        make(chan struct{}, 1),
 		wanted:      make(map[string]subscription),
 		unconfirmed: make(map[string]struct{}),
+		removed:     make(map[string]int),
 	}
 }
 
@@ -103,22 +105,35 @@ func (s *subscriber) add(subs ...subscription) {
 // remove ends listening. It does not wait for the network.
 func (s *subscriber) remove(subs ...subscription) {
 	s.mu.Lock()
+	awaited := false
 	for _, sub := range subs {
+		// A server of a Redis Cluster may refuse a sharded one instead.
+		if _, open := s.unconfirmed[sub.name]; open && s.fail != nil && !sub.sharded {
+			s.removed[sub.name]++
+		}
 		delete(s.wanted, sub.name)
 		delete(s.unconfirmed, sub.name)
+		awaited = awaited || !sub.room
 	}
 	s.note(change{false, subs})
 	s.mu.Unlock()
 	s.signal()
-	s.keeper.touch()
+	if awaited {
+		s.keeper.touch()
+	}
 }
 
 // note keeps a change for the present session; the next one begins with what
 // is wanted then. s.mu is held.
 func (s *subscriber) note(c change) {
-	if s.fail != nil {
-		s.changes = append(s.changes, c)
+	if s.fail == nil {
+		return
 	}
+	if last := len(s.changes) - 1; last >= 0 && s.changes[last].add == c.add {
+		s.changes[last].subs = append(s.changes[last].subs, c.subs...)
+		return
+	}
+	s.changes = append(s.changes, change{c.add, slices.Clone(c.subs)})
 }
 
 func (s *subscriber) signal() {
@@ -241,11 +256,19 @@ func (s *subscriber) begin(end func(error)) []subscription {
 	defer s.mu.Unlock()
 	s.fail = end
 	s.changes = nil
-	subs := make([]subscription, 0, len(s.wanted))
+	clear(s.removed)
+	subs, last := make([]subscription, 0, len(s.wanted)), []subscription(nil)
 	for name, sub := range s.wanted {
 		s.unconfirmed[name] = struct{}{}
-		subs = append(subs, sub)
+		if sub.request {
+			last = append(last, sub)
+		} else {
+			subs = append(subs, sub)
+		}
 	}
+	// Who waits after an outage until this node is counted again then waits for
+	// its rooms, too.
+	subs = append(subs, last...)
 	s.received.Store(true)
 	if len(subs) > firstSubs {
 		s.note(change{true, subs[firstSubs:]})
@@ -317,13 +340,20 @@ func (s *subscriber) confirm(v *goredis.Subscription) {
 		return
 	}
 	s.mu.Lock()
+	if n := s.removed[v.Channel]; n > 0 {
+		if s.removed[v.Channel]--; n == 1 {
+			delete(s.removed, v.Channel)
+		}
+		s.mu.Unlock()
+		return // the next one is that of a later subscription
+	}
+	awaited := !s.wanted[v.Channel].room
 	delete(s.unconfirmed, v.Channel)
-	last := len(s.unconfirmed) == 0
 	s.mu.Unlock()
 	if s.ear != nil {
 		s.ear.confirmed(v.Channel)
 	}
-	if last {
+	if awaited {
 		s.keeper.touch()
 	}
 }

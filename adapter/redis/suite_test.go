@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/adapter/adaptertest"
@@ -21,6 +22,8 @@ func TestSuite(t *testing.T) {
 	for name, opts := range map[string][]redis.Option{
 		"shared responses":   nil,
 		"specific responses": {redis.WithSpecificResponseChannel()},
+		"rooms":              {redis.WithRoomSubscriptions()},
+		"rooms, calm":        {redis.WithRoomSubscriptions(), redis.WithTimes(time.Hour, 0)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			adaptertest.Run(t, func(*testing.T) func() adapter.Backend {

@@ -60,6 +60,23 @@ func TestMixedFleet(t *testing.T) {
 	t.Run("node first", func(t *testing.T) { across(t, theirs, ours) })
 }
 
+// TestRoomSubscriptions has nodes with that option beside one of Node, and one of Roomspan without it.
+func TestRoomSubscriptions(t *testing.T) {
+	peer.Need(t, "node")
+	redis := peer.Redis(t)
+	started := time.Now()
+	ours, theirs := roomspan(t, redis, "-adapter", "rooms"), node(t, redis)
+	time.Sleep(time.Until(started.Add(ownChannels)))
+	t.Run("rooms first", func(t *testing.T) { across(t, ours, theirs) })
+	t.Run("node first", func(t *testing.T) { across(t, theirs, ours) })
+	theirs.Stop()
+	pattern := roomspan(t, redis)
+	t.Run("rooms before pattern", func(t *testing.T) { across(t, ours, pattern) })
+	t.Run("pattern before rooms", func(t *testing.T) { across(t, pattern, ours) })
+	pattern.Stop()
+	t.Run("rooms alone", func(t *testing.T) { across(t, ours, roomspan(t, redis, "-adapter", "rooms")) })
+}
+
 // TestScenariosOnNode shows that the scenarios ask for nothing but Socket.IO.
 func TestScenariosOnNode(t *testing.T) {
 	redis := peer.Redis(t)

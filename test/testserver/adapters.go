@@ -13,6 +13,8 @@ func (f flags) backend() (adapter.Backend, error) {
 	switch f.adapter {
 	case "redis":
 		return redis.New(f.redis), nil
+	case "rooms":
+		return redis.New(f.redis, redis.WithRoomSubscriptions()), nil
 	case "sharded":
 		return redis.New(f.redis, redis.WithSharded(redis.SubscriptionMode(f.mode))), nil
 	case "streams":

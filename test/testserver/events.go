@@ -19,7 +19,7 @@ type member struct {
 }
 
 // register gives a namespace the events that the outside tests know.
-func register(io *server.Server, ns *server.Namespace, joined func(*server.Namespace)) {
+func register(io *server.Server, ns *server.Namespace) {
 	ns.OnConnection(func(s *server.Socket) { _ = s.Emit("auth", s.Handshake().Auth) })
 	ns.Handle("message", func(e *server.Event) error {
 		args, err := e.Args()
@@ -43,7 +43,7 @@ func register(io *server.Server, ns *server.Namespace, joined func(*server.Names
 		return e.Socket().Emit("echo", args...)
 	})
 	server.On(ns, "plain", func(s *server.Socket, x any) error { return s.Compress(false).Emit("echo", x) })
-	registerRooms(ns, joined)
+	registerRooms(ns)
 	server.Reply(ns, "whoami", func(s *server.Socket, _ any) (identity, error) {
 		return identity{ID: s.ID(), Node: io.NodeID()}, nil
 	})
@@ -92,12 +92,10 @@ func guard(io *server.Server) error {
 	return nil
 }
 
-// joined returns when the adapter hears the rooms that were joined before.
-func registerRooms(ns *server.Namespace, joined func(*server.Namespace)) {
+func registerRooms(ns *server.Namespace) {
 	server.On2(ns, "bcast", func(_ *server.Socket, n int, x any) error { return ns.Emit("msg", n, x) })
 	server.On(ns, "join", func(s *server.Socket, room string) error {
 		s.Join(room)
-		joined(ns)
 		return nil
 	})
 	server.On(ns, "leave", func(s *server.Socket, room string) error {
@@ -172,11 +170,4 @@ func registerServerSide(ns *server.Namespace) {
 	})
 	server.On(ns.ServerSide(), "notified", func(_ *server.Socket, x any) error { return ns.Local().Emit("msg", 0, x) })
 	server.Reply(ns.ServerSide(), "asked", func(_ *server.Socket, x any) (polled, error) { return polled{x}, nil })
-}
-
-// shardedJoined waits for rooms of the sharded family: what a node publishes waits for them.
-func shardedJoined(ns *server.Namespace) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_, _ = server.CallServers[any](ctx, ns, "asked", nil)
 }

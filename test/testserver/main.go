@@ -48,7 +48,7 @@ func parseFlags() flags {
 	flag.StringVar(&f.addr, "addr", "127.0.0.1:3000", "address to listen on")
 	flag.StringVar(&f.path, "path", "/socket.io/", "path of the Socket.IO endpoint")
 	flag.StringVar(&f.redis, "redis", "", "URL of the Redis that joins the nodes; none: in-memory")
-	flag.StringVar(&f.adapter, "adapter", "redis", "family of the cluster, with -redis: redis, sharded, streams, python, python-old, redis+python-old")
+	flag.StringVar(&f.adapter, "adapter", "redis", "family of the cluster, with -redis: redis, rooms, sharded, streams, python, python-old, redis+python-old")
 	flag.StringVar(&f.mode, "mode", "dynamic", "subscription mode of the family sharded")
 	flag.StringVar(&f.cors, "cors", "", "origin that may connect from elsewhere, or *")
 	flag.DurationVar(&f.pingInterval, "ping-interval", 25*time.Second, "heartbeat interval")
@@ -165,10 +165,6 @@ func newServer(f flags) (*server.Server, error) {
 	default:
 		return nil, fmt.Errorf("-parser %q: there is only msgpack", f.parser)
 	}
-	joined := func(*server.Namespace) {}
-	if f.adapter == "sharded" {
-		joined = shardedJoined
-	}
 	io, err := server.New(opts...)
 	if err != nil {
 		return nil, err
@@ -178,7 +174,7 @@ func newServer(f flags) (*server.Server, error) {
 		if err != nil {
 			return nil, err
 		}
-		register(io, ns, joined)
+		register(io, ns)
 	}
 	return io, guard(io)
 }

@@ -17,19 +17,20 @@ const (
 	routePause    = 50 * time.Millisecond
 
 	// settleLimit bounds how long a new subscription may hold up what this
-	// node publishes.
+	// node publishes, or Settle.
 	settleLimit = time.Second
 )
 
-// shardListener is a [listener] of sharded channels. In a Redis Cluster each of
-// them is heard from the server that has its slot: there is one subscriber for
-// each server, and a channel moves from one to another when its slot does. Any
-// other Redis has one server for all.
+// channelListener is a [listener] of channels that come and go with rooms. In a
+// Redis Cluster each sharded channel is heard from the server that has its
+// slot: there is one subscriber for each server, and a channel moves from one to
+// another when its slot does. Any other Redis has one server for all, and plain
+// channels are heard from any server.
 //
-// Lock order: shardListener.mu, then that of a subscriber.
-type shardListener struct {
+// Lock order: channelListener.mu, then that of a subscriber.
+type channelListener struct {
 	client  goredis.UniversalClient
-	cluster *goredis.ClusterClient // nil outside a Redis Cluster
+	cluster *goredis.ClusterClient // nil where one server will do for all
 	link    *link
 	handle  func(*goredis.Message)
 	done    chan struct{}
@@ -37,7 +38,7 @@ type shardListener struct {
 	running sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows; not held over I/O
-	channels map[string]*shardChannel
+	channels map[string]*heardChannel
 	unrouted map[string]struct{}
 	requests map[string]struct{}
 	ears     map[goredis.UniversalClient]*ear
@@ -50,8 +51,8 @@ type shardListener struct {
 	progress  chan struct{}
 }
 
-// shardChannel is a channel that is listened to.
-type shardChannel struct {
+// heardChannel is a channel that is listened to.
+type heardChannel struct {
 	sub   subscription
 	users []bus  // one for each add
 	ear   *ear   // nil while it is not routed
@@ -60,7 +61,7 @@ type shardChannel struct {
 
 // ear is the subscriber to one server, which reports to it as its keeper.
 type ear struct {
-	listener *shardListener
+	listener *channelListener
 	sub      *subscriber
 	cancel   context.CancelFunc
 
@@ -70,14 +71,14 @@ type ear struct {
 	doubtful bool // it failed, perhaps because its channels have moved
 }
 
-func newShardListener(client goredis.UniversalClient, l *link, handle func(*goredis.Message)) *shardListener {
-	s := &shardListener{
+func newChannelListener(client goredis.UniversalClient, sharded bool, l *link, handle func(*goredis.Message)) *channelListener {
+	s := &channelListener{
 		client:    client,
 		link:      l,
 		handle:    handle,
 		done:      make(chan struct{}),
 		wake:      make(chan struct{}, 1),
-		channels:  make(map[string]*shardChannel),
+		channels:  make(map[string]*heardChannel),
 		unrouted:  make(map[string]struct{}),
 		requests:  make(map[string]struct{}),
 		ears:      make(map[goredis.UniversalClient]*ear),
@@ -85,16 +86,18 @@ func newShardListener(client goredis.UniversalClient, l *link, handle func(*gore
 		unsettled: make(map[uint64]int),
 		progress:  make(chan struct{}),
 	}
-	s.cluster, _ = client.(*goredis.ClusterClient)
+	if sharded {
+		s.cluster, _ = client.(*goredis.ClusterClient)
+	}
 	return s
 }
 
-func (l *shardListener) add(subs ...subscription) {
+func (l *channelListener) add(subs ...subscription) {
 	l.mu.Lock()
 	for _, sub := range subs {
 		c := l.channels[sub.name]
 		if c == nil {
-			c = &shardChannel{sub: sub, epoch: l.epoch}
+			c = &heardChannel{sub: sub, epoch: l.epoch}
 			l.channels[sub.name] = c
 			l.unsettled[l.epoch]++
 			if home := l.ears[l.client]; home != nil {
@@ -113,17 +116,21 @@ func (l *shardListener) add(subs ...subscription) {
 	l.signal()
 }
 
-func (l *shardListener) remove(subs ...subscription) {
+func (l *channelListener) remove(subs ...subscription) {
 	l.mu.Lock()
+	awaited := false
 	for _, sub := range subs {
 		l.drop(sub.name, sub.user)
+		awaited = awaited || !sub.room
 	}
 	l.mu.Unlock()
-	l.link.touch()
+	if awaited {
+		l.link.touch()
+	}
 }
 
 // removeAll removes whatever a user has added.
-func (l *shardListener) removeAll(user bus) {
+func (l *channelListener) removeAll(user bus) {
 	l.mu.Lock()
 	for name, c := range l.channels {
 		for range len(c.users) {
@@ -135,7 +142,7 @@ func (l *shardListener) removeAll(user bus) {
 }
 
 // drop takes one user off a channel. l.mu is held.
-func (l *shardListener) drop(name string, user bus) {
+func (l *channelListener) drop(name string, user bus) {
 	c := l.channels[name]
 	if c == nil {
 		return
@@ -158,7 +165,7 @@ func (l *shardListener) drop(name string, user bus) {
 }
 
 // settle notes that nobody need wait for a channel any more. l.mu is held.
-func (l *shardListener) settle(c *shardChannel) {
+func (l *channelListener) settle(c *heardChannel) {
 	if l.unsettled[c.epoch] > 0 {
 		if l.unsettled[c.epoch]--; l.unsettled[c.epoch] == 0 {
 			delete(l.unsettled, c.epoch)
@@ -171,7 +178,7 @@ func (l *shardListener) settle(c *shardChannel) {
 
 // settled implements [listener]. A node that learns of a room from what this
 // one publishes can thereby count on the room being heard here.
-func (l *shardListener) settled(ctx context.Context) {
+func (l *channelListener) settled(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.unsettled) == 0 {
@@ -204,7 +211,15 @@ func (l *shardListener) settled(ctx context.Context) {
 	}
 }
 
-func (l *shardListener) unsettledUntil(last uint64) bool {
+// settling reports whether a channel is still to be confirmed.
+func (l *channelListener) settling(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.channels[name]
+	return c != nil && c.epoch != 0
+}
+
+func (l *channelListener) unsettledUntil(last uint64) bool {
 	for epoch := range l.unsettled {
 		if epoch <= last {
 			return true
@@ -215,7 +230,7 @@ func (l *shardListener) unsettledUntil(last uint64) bool {
 
 // missing implements [listener]. Channels of rooms are not missed: they come
 // and go.
-func (l *shardListener) missing() []string {
+func (l *channelListener) missing() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var names []string
@@ -235,7 +250,7 @@ func (l *shardListener) missing() []string {
 	return names
 }
 
-func (l *shardListener) requestChannels() []string {
+func (l *channelListener) requestChannels() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	names := make([]string, 0, len(l.requests))
@@ -245,7 +260,7 @@ func (l *shardListener) requestChannels() []string {
 	return names
 }
 
-func (l *shardListener) confirmedRequestChannels() []string {
+func (l *channelListener) confirmedRequestChannels() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var names []string
@@ -255,7 +270,7 @@ func (l *shardListener) confirmedRequestChannels() []string {
 	return names
 }
 
-func (l *shardListener) reset(cause error) {
+func (l *channelListener) reset(cause error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.ears {
@@ -263,9 +278,9 @@ func (l *shardListener) reset(cause error) {
 	}
 }
 
-func (l *shardListener) ended() <-chan struct{} { return l.done }
+func (l *channelListener) ended() <-chan struct{} { return l.done }
 
-func (l *shardListener) signal() {
+func (l *channelListener) signal() {
 	select {
 	case l.wake <- struct{}{}:
 	default:

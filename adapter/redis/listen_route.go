@@ -12,7 +12,7 @@ import (
 
 // run implements [listener]. It owns the subscribers, and returns when they
 // have ended.
-func (l *shardListener) run(ctx context.Context) {
+func (l *channelListener) run(ctx context.Context) {
 	defer close(l.done)
 	defer l.running.Wait()
 	if l.cluster == nil {
@@ -54,14 +54,14 @@ func (l *shardListener) run(ctx context.Context) {
 }
 
 // misses reports whether a channel is still to be routed.
-func (l *shardListener) misses() bool {
+func (l *channelListener) misses() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.unrouted) > 0 || l.stale
 }
 
 // doubtAll makes route look at everything.
-func (l *shardListener) doubtAll() {
+func (l *channelListener) doubtAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cluster != nil {
@@ -72,7 +72,7 @@ func (l *shardListener) doubtAll() {
 }
 
 // route lets each channel be heard from the server that has it.
-func (l *shardListener) route(ctx context.Context) error {
+func (l *channelListener) route(ctx context.Context) error {
 	l.mu.Lock()
 	reload := l.stale && l.cluster != nil
 	l.stale = false
@@ -111,14 +111,14 @@ func (l *shardListener) route(ctx context.Context) error {
 }
 
 // owner returns a client of the server that has a channel.
-func (l *shardListener) owner(ctx context.Context, name string) (goredis.UniversalClient, error) {
+func (l *channelListener) owner(ctx context.Context, name string) (goredis.UniversalClient, error) {
 	if l.cluster == nil {
 		return l.client, nil
 	}
 	return l.cluster.MasterForKey(ctx, name)
 }
 
-func (l *shardListener) assign(ctx context.Context, name string, server goredis.UniversalClient) {
+func (l *channelListener) assign(ctx context.Context, name string, server goredis.UniversalClient) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.channels[name]
@@ -137,7 +137,7 @@ func (l *shardListener) assign(ctx context.Context, name string, server goredis.
 }
 
 // put lets a channel be heard by an ear. l.mu is held.
-func (l *shardListener) put(c *shardChannel, e *ear) {
+func (l *channelListener) put(c *heardChannel, e *ear) {
 	delete(l.unrouted, c.sub.name)
 	c.ear = e
 	e.channels++
@@ -145,7 +145,7 @@ func (l *shardListener) put(c *shardChannel, e *ear) {
 }
 
 // listenTo returns the ear at a server. l.mu is held.
-func (l *shardListener) listenTo(ctx context.Context, server goredis.UniversalClient) *ear {
+func (l *channelListener) listenTo(ctx context.Context, server goredis.UniversalClient) *ear {
 	e := l.ears[server]
 	if e == nil {
 		e = &ear{listener: l}
@@ -159,7 +159,7 @@ func (l *shardListener) listenTo(ctx context.Context, server goredis.UniversalCl
 }
 
 // endIdle ends the ears that have nothing to listen to.
-func (l *shardListener) endIdle() {
+func (l *channelListener) endIdle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cluster == nil {
@@ -174,7 +174,7 @@ func (l *shardListener) endIdle() {
 }
 
 // check tells the link when everything is heard.
-func (l *shardListener) check() {
+func (l *channelListener) check() {
 	l.mu.Lock()
 	all := len(l.unrouted) == 0
 	for _, e := range l.ears {
