@@ -336,6 +336,35 @@ func TestJoinWatchers(t *testing.T) {
 	}
 }
 
+// settler is an adapter whose rooms take time to be heard.
+type settler struct {
+	adapter.Adapter
+	settled []string
+}
+
+func (s *settler) Settle(rooms ...string) { s.settled = append(s.settled, rooms...) }
+
+type settling struct {
+	adapter.Backend
+	settler settler
+}
+
+func (b *settling) Open(h adapter.Host) (adapter.Adapter, error) {
+	a, err := b.Backend.Open(h)
+	b.settler.Adapter = a
+	return &b.settler, err
+}
+
+// TestJoinSettle holds that the families which have to be waited for are.
+func TestJoinSettle(t *testing.T) {
+	slow := &settling{Backend: adapter.Memory()}
+	n := startJoined(t, "n", adapter.Join(adapter.Named("one", adapter.Memory()), adapter.Named("two", slow)))
+	n.Adapter.(adapter.Settler).Settle("a", "b")
+	if got := slow.settler.settled; !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("settled %q", got)
+	}
+}
+
 // TestJoinStatsAndClose holds that the back-ends stand for themselves.
 func TestJoinStatsAndClose(t *testing.T) {
 	one, two := adaptertest.NewBus(), adaptertest.NewBus()
