@@ -21,7 +21,11 @@ import (
 //
 // Two nodes that share several fleets hear each other on one of them, so that
 // nothing happens twice; while its bus is away they wait for it, as other nodes
-// of that fleet do. For this the fleets have names that all nodes know
+// of that fleet do. They do not go over to another fleet meanwhile: neither
+// knows when the other one has lost the bus, what waits in a backlog would come
+// once more when it is back, what the other fleet brought before the loss was
+// noticed is gone, and the protocols of the fleets have no place for numbers by
+// which to tell. For this the fleets have names that all nodes know
 // them by: back-ends of this module have one, of their family and their key or
 // channel, and [Named] gives another. It must, if two fleets of one family, in
 // different Redis servers, have the same key. Start fails for names that are

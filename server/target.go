@@ -190,7 +190,8 @@ func (t Target) Fetch(ctx context.Context) ([]RemoteSocket, error) {
 	return sockets, err
 }
 
-// Join makes the sockets of the target join rooms.
+// Join makes the sockets of the target join rooms. For those of this node it
+// takes as long as [Socket.Join].
 func (t Target) Join(rooms ...string) error {
 	err := t.ns.adapter.AddSockets(t.selector(), rooms)
 	t.ns.settle(rooms)

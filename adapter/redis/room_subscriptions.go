@@ -7,22 +7,19 @@ import goredis "github.com/redis/go-redis/v9"
 // hears of rooms only what it needs, for a subscription at the first socket of
 // a room here, and for each socket. It is off by default, as Node has nothing
 // like it in this family; nodes with and without it, and those of Node,
-// understand each other. docs/redis.md has measurements.
+// understand each other. docs/redis.md has measurements, and says when to take
+// it.
 //
 // What other nodes send to a room or a socket arrives from when Redis has
 // confirmed the subscription, a round trip after the first Join: Socket.Join
 // waits for that ([adapter.Settler]), as does the answer to a client that
-// connects, and as does what this node publishes. So whoever knows of the
-// member, by whatever way, reaches it. Where a node makes sockets of another
-// node join, it reaches the room through the channel of all for five seconds,
-// and every room for five seconds after an outage.
+// connects, and as does what this node publishes. So whoever learns of the
+// member reaches it. A node of Roomspan that makes sockets of another one join
+// reaches the room through the channel of all for five seconds.
 //
-// What is left is a node of Node, or an emitter of Node, that makes sockets of
-// this node join a room which had no member here, and sends to that room within
-// the round trip: that message does not reach this node. Likewise what they
-// send to a room after an outage, until this node has subscribed again; it
-// counts as listening only then. Without the option neither is lost by the
-// first of the two.
+// What is left is a node of Node, or its emitter, that makes sockets of this
+// node join a room which had no member here, and sends to that room within the
+// round trip: that message does not come. Without the option it does.
 func WithRoomSubscriptions() Option {
 	return func(c *config) { c.rooms = true }
 }

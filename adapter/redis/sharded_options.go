@@ -23,8 +23,9 @@ const (
 
 // WithSharded chooses the family of sharded Pub/Sub, SSUBSCRIBE and SPUBLISH of
 // Redis 7 and later: that of createShardedAdapter of @socket.io/redis-adapter,
-// with its option subscriptionMode, which is [Dynamic] if mode is empty. Without WithSharded the family is that of createAdapter. Nodes of the two
-// do not hear each other.
+// with its option subscriptionMode, which is [Dynamic] if mode is empty. Without
+// WithSharded the family is that of createAdapter. Nodes of the two do not hear
+// each other.
 //
 // In a Redis Cluster each channel is on one server, so that the load spreads;
 // messages of one sender keep their order in each channel: to one room, or to
@@ -33,14 +34,15 @@ const (
 //
 // A node hears of a room from when Redis has confirmed the subscription: a
 // round trip after the first socket of the node joined it; likewise of a socket
-// that has a channel. What other nodes send to that room alone within this time does not reach the node. Three
-// things make the gap smaller than it is on Node: what this node publishes
-// waits for its subscriptions, so that nobody can learn of the member from it
-// too early; what is sent to a room within five seconds after this node made
-// sockets of other nodes join or leave it takes the channel that all hear; and
-// so does everything within five seconds after an outage. What is left is a
-// sender that learns of the member otherwise, as from its client. Mode [Static]
-// has no gap.
+// that has a channel. What other nodes send to that room alone within this time
+// does not reach the node. Node leaves it at that. Here Socket.Join, and the
+// answer to a client that connects, wait for the confirmation
+// ([adapter.Settler]), as does what this node publishes: nobody can learn of the
+// member too early. What is sent to a room within five seconds after this node
+// made sockets of other nodes join or leave it takes the channel that all hear,
+// and so does everything within five seconds after an outage. What is left is a
+// node of Node that makes sockets of this one join a room, and sends to it
+// within the round trip. Mode [Static] has no gap.
 //
 // In mode [Dynamic] Node publishes what is for one socket on the channel of all
 // if the id has 20 characters, and loses it otherwise. Here such messages
