@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,8 +157,38 @@ func TestRoomsJoinedByOthers(t *testing.T) {
 	}
 }
 
+// TestRoomsChurn holds the same for rooms that many sockets join and leave at a
+// time.
+func TestRoomsChurn(t *testing.T) {
+	r := runProcess(t)
+	c := dialed(t, r)
+	n := roomsOf(t, r, nodeOptions{})
+	var joining sync.WaitGroup
+	for worker := range 6 {
+		joining.Go(func() {
+			for i := range 50 {
+				number, room := 50*worker+i, fmt.Sprint("room", i%3)
+				member := &socket{id: fmt.Sprint("socket", number)}
+				n.adapter.Add(member, room)
+				settle(t, n, room, member.id)
+				for j, to := range []string{room, member.id} {
+					if err := c.Publish(t.Context(), "socket.io#/#"+to+"#", broadcastOfNode("/", msgpackNumber(2*number+j), to)).Err(); err != nil {
+						t.Error(err)
+					}
+				}
+				n.wait(fmt.Sprintf(`["n",%d]`, 2*number), fmt.Sprintf(`["n",%d]`, 2*number+1))
+				n.adapter.DelAll(member)
+			}
+		})
+	}
+	joining.Wait()
+	eventually(t, "no room is heard any more", func() bool {
+		return slices.Equal(heardRooms(t, c), []string{"socket.io#/#", "socket.io#/#socket#"})
+	})
+}
+
 // TestRoomsAfterOutage holds that a node is counted as one that listens when it
-// hears its rooms again, so that what waits for it meanwhile arrives.
+// hears its rooms again: others wait for that before they send what they kept.
 func TestRoomsAfterOutage(t *testing.T) {
 	r := runProcess(t)
 	const rooms = 3000
@@ -166,13 +197,8 @@ func TestRoomsAfterOutage(t *testing.T) {
 		names = append(names, fmt.Sprint("room", i))
 	}
 	n, pattern := roomsOf(t, r, nodeOptions{rooms: names}), start(t, redis.New(r.url()), nodeOptions{}).ready()
-	pattern.emit(`["before"]`) // so that it knows of the other
-	n.wait(`["before"]`)
 	r.stop()
 	eventually(t, "the loss is noticed", func() bool { return !n.backend.Stats().Connected && !pattern.backend.Stats().Connected })
-	for i, room := range names {
-		pattern.emit(fmt.Sprintf(`["n",%d]`, i), room)
-	}
 	// While Redis is away, nobody waits for it.
 	begin := time.Now()
 	for i := range 60 {
@@ -183,9 +209,32 @@ func TestRoomsAfterOutage(t *testing.T) {
 	if took := time.Since(begin); took > 30*time.Second {
 		t.Errorf("Settle took %v without Redis", took)
 	}
-	pattern.emit(`["meanwhile"]`, "meanwhile59")
 	r.restart()
-	checkOrder(t, n.wait(`["meanwhile"]`)[1:rooms+1], 0, rooms)
+	c := dialed(t, r)
+	eventually(t, "both nodes are counted", func() bool {
+		var nodes *goredis.MapStringIntCmd
+		var channels *goredis.StringSliceCmd
+		if _, err := c.TxPipelined(t.Context(), func(p goredis.Pipeliner) error {
+			nodes, channels = p.PubSubNumSub(t.Context(), requests), p.PubSubChannels(t.Context(), "socket.io#/#*")
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if nodes.Val()[requests] < 2 {
+			return false
+		}
+		// With those of all, the socket, 60 guests and what they joined.
+		if got, want := len(channels.Val()), rooms+2+2*60; got != want {
+			t.Fatalf("counted when it hears %d of %d channels", got, want)
+		}
+		return true
+	})
+	n.ready()
+	pattern.ready()
+	for i, room := range names {
+		pattern.emit(fmt.Sprintf(`["n",%d]`, i), room)
+	}
+	checkOrder(t, n.wait(fmt.Sprintf(`["n",%d]`, rooms-1)), 0, rooms)
 }
 
 // TestRoomsSharedChannel holds two namespaces apart of which one is named as a

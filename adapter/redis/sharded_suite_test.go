@@ -96,3 +96,22 @@ func join(t *testing.T, backends ...adapter.Backend) *joined {
 	}
 	return n
 }
+
+// TestShardedSettled holds that, once Settle has returned, nothing of a room or
+// a socket with a channel of its own is missed.
+func TestShardedSettled(t *testing.T) {
+	r := runProcess(t)
+	n := start(t, redis.New(r.url(), redis.WithSharded(redis.DynamicPrivate)), nodeOptions{}).ready()
+	p := newShardPeer(t, r)
+	const rooms = 200
+	for i := range rooms {
+		room, member := fmt.Sprint("room", i), &socket{id: fmt.Sprint("socket", i)}
+		n.adapter.Add(member, room)
+		if i%2 == 0 {
+			room = member.id
+		}
+		settle(t, n, room)
+		p.say("socket.io#/#"+room+"#", fmt.Sprintf(`{"type":3,"data":{"packet":{"type":2,"data":["n",%d]},"opts":{"rooms":["%s"],"except":[],"flags":{}}},"uid":"peer","nsp":"/"}`, i, room))
+	}
+	checkOrder(t, n.wait(fmt.Sprintf(`["n",%d]`, rooms-1)), 0, rooms)
+}
