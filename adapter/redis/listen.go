@@ -207,6 +207,8 @@ func (l *channelListener) settled(ctx context.Context) {
 					delete(l.unsettled, epoch)
 				}
 			}
+			close(l.progress)
+			l.progress = make(chan struct{})
 		}
 	}
 }
