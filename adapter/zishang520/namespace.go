@@ -79,7 +79,8 @@ func (n *namespace) Close() {
 	_ = n.inner.Close()
 }
 
-// AddAll puts a socket into rooms.
+// AddAll puts a socket into rooms. Where the bus is to be told of rooms, it
+// returns when other nodes reach them here.
 func (n *namespace) AddAll(id socket.SocketId, set *types.Set[socket.Room]) {
 	own := false
 	var names []string
@@ -95,7 +96,15 @@ func (n *namespace) AddAll(id socket.SocketId, set *types.Set[socket.Room]) {
 		n.tell(adapter.RoomCreated, socket.Room(id), id)
 		n.tell(adapter.RoomJoined, socket.Room(id), id)
 	}
-	n.inner.Add(m, names...)
+	if !n.inner.Add(m, names...) {
+		return
+	}
+	if s, ok := n.inner.(adapter.Settler); ok {
+		if own {
+			names = append(names, string(id))
+		}
+		s.Settle(names...)
+	}
 }
 
 // member returns what stands for a socket in the index, and makes it.
