@@ -145,26 +145,23 @@ func (c *conn) dispatch(p *parser.Packet, ev *Event, attachments [][]byte) error
 	if p.Type == parser.Connect {
 		return c.connect(p)
 	}
-	s, late := c.socket(p.Namespace)
-	switch {
-	case late:
-		return nil
-	case s == nil:
-		return c.outOfPlace()
-	}
-	switch p.Type {
-	case parser.Event:
+	if p.Type == parser.Event {
 		if ev == nil {
 			ev = newEvent(p)
 		}
-		ev.ns, ev.socket, ev.values.attachments = s.ns, s, attachments
-		if c.srv.cfg.rate != nil && !s.withinRate(ev) {
-			return nil
-		}
-		return c.receive(s, ev)
-	case parser.Ack:
+		ev.values.attachments = attachments
+		return c.event(p.Namespace, ev)
+	}
+	c.mu.Lock()
+	s, late := c.socketOfLocked(p.Namespace)
+	c.mu.Unlock()
+	switch {
+	case late:
+	case s == nil:
+		return c.outOfPlace()
+	case p.Type == parser.Ack:
 		s.acknowledged(p, attachments)
-	case parser.Disconnect:
+	case p.Type == parser.Disconnect:
 		s.end(ReasonClientDisconnect, false)
 	default:
 		return c.outOfPlace()
@@ -259,13 +256,11 @@ func (c *conn) join(ns *Namespace, auth []byte) error {
 	return nil
 }
 
-// socket returns the socket that a packet is for. With late the packet is to
-// be ignored: the server has disconnected the socket, and the client did not
-// know yet when it sent. Node closes the connection then, and with it the
+// socketOfLocked returns the socket that a packet is for. With late the packet
+// is to be ignored: the server has disconnected the socket, and the client did
+// not know yet when it sent. Node closes the connection then, and with it the
 // other namespaces.
-func (c *conn) socket(namespace string) (s *Socket, late bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (c *conn) socketOfLocked(namespace string) (s *Socket, late bool) {
 	s = c.socketLocked(namespace)
 	if s == nil {
 		return nil, slices.ContainsFunc(c.left, func(ns *Namespace) bool { return ns.name == namespace })

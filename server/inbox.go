@@ -42,27 +42,48 @@ func (in *inbox) pop() *task {
 // the client is not read all the same, and the wait ends by its time-out.
 const askedFactor = 16
 
-// receive puts an event into the inbox of its socket. It runs on the reading
+// event puts an event into the inbox of its socket. It runs on the reading
 // goroutine, and blocks while the inbox is full.
-func (c *conn) receive(s *Socket, ev *Event) error {
-	if c.kick != nil && c.kick != s {
-		c.BatchEnd()
-	}
+func (c *conn) event(namespace string, ev *Event) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	s, late := c.socketOfLocked(namespace)
+	if s == nil {
+		c.mu.Unlock()
+		if late {
+			return nil
+		}
+		return c.outOfPlace()
+	}
+	ev.ns, ev.socket = s.ns, s
+	if c.srv.cfg.rate != nil {
+		c.mu.Unlock()
+		if !s.withinRate(ev) {
+			return nil
+		}
+		c.mu.Lock()
+	}
+	c.receiveLocked(s, ev)
+	c.mu.Unlock()
+	return nil
+}
+
+func (c *conn) receiveLocked(s *Socket, ev *Event) {
+	if c.kick != nil && c.kick != s {
+		c.workLocked(c.kick)
+		c.kick = nil
+	}
 	if c.fullLocked() {
 		c.workLocked(s)
 		c.waitLocked()
 	}
 	if c.closed || s.state == stateClosed {
-		return nil
+		return
 	}
 	ev.task.event = ev
 	s.inbox.push(&ev.task)
 	c.queued++
 	c.bytes += ev.size()
 	c.kick = s
-	return nil
 }
 
 func (c *conn) fullLocked() bool {

@@ -40,6 +40,7 @@ type Socket struct {
 	// Guarded by conn.mu:
 	state   socketState
 	working bool
+	live    atomic.Bool // state is stateConnected; read without the lock
 	inbox   inbox
 	acks    map[uint64]*pendingAck
 	rooms   []string // joined before it is in the index; later what it was in, while OnDisconnect handlers run
@@ -89,11 +90,7 @@ func (s *Socket) Transport() string { return s.conn.session.Transport() }
 func (s *Socket) Queued() (packets, bytes int) { return s.conn.session.Queued() }
 
 // Connected reports whether the socket is connected.
-func (s *Socket) Connected() bool {
-	s.conn.mu.Lock()
-	defer s.conn.mu.Unlock()
-	return s.state == stateConnected
-}
+func (s *Socket) Connected() bool { return s.live.Load() }
 
 // Context returns a context that ends when the socket is disconnected. Its
 // cause is [ErrDisconnected].
@@ -350,6 +347,7 @@ func (s *Socket) answer() (rooms []string, ok bool) {
 		return nil, false
 	}
 	s.state = stateConnected
+	s.live.Store(true)
 	s.ns.sockets.Add(1)
 	if s.private != nil {
 		s.ns.recovery.begin(s)
@@ -383,6 +381,7 @@ func (s *Socket) end(reason Reason, drop bool) (connected bool) {
 	}
 	connected = s.state == stateConnected
 	s.state = stateClosed
+	s.live.Store(false)
 	if !connected {
 		s.rooms = nil
 	} else {
