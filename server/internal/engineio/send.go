@@ -110,9 +110,9 @@ func (s *Session) Uncork() {
 	s.flushLocked(false)
 }
 
-// Hold keeps everything back until Release, for a few instructions in which
-// messages are queued that must not be seen before something else is done.
-// Calls nest.
+// Hold keeps everything back until Release, for a few instructions, or the
+// round trip by which a bus learns of a room, in which messages are queued that
+// must not be seen before that is done. Calls nest.
 func (s *Session) Hold() {
 	s.mu.Lock()
 	s.held++
