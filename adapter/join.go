@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 )
@@ -32,7 +33,7 @@ import (
 // empty or equal.
 //
 // Ready waits for all, Connected of Stats says that all are, and the counters
-// are sums. A server that shares n fleets with this one counts n times in
+// are sums; the result is a [StatusReporter]. A server that shares n fleets with this one counts n times in
 // ServerCount. Connection state recovery does not work on such a node.
 func Join(backends ...Backend) Backend {
 	j := &joined{}
@@ -63,8 +64,9 @@ func (n *named) Fleet() string { return n.name }
 type joined struct {
 	backends []Backend
 
-	// marks stand for the fleets, in the order of backends. Set by Start.
+	// Set by Start: marks stand for the fleets, in the order of backends.
 	marks []string
+	log   *slog.Logger
 }
 
 // Start implements [Backend].
@@ -73,7 +75,7 @@ func (j *joined) Start(node Node) error {
 	if err != nil {
 		return err
 	}
-	j.marks = marks
+	j.marks, j.log = marks, node.Logger()
 	for i, b := range j.backends {
 		if err := b.Start(node); err != nil {
 			for _, started := range j.backends[:i] {

@@ -365,10 +365,15 @@ func (s *Socket) ended() bool {
 }
 
 // emitKept sends an event to this socket by way of the adapter, as Node does:
-// it gets an offset, and is kept.
+// it gets an offset, and is kept. Whether other nodes can be reached does not
+// concern it.
 func (s *Socket) emitKept(p *adapter.Packet, flags adapter.Flags) error {
 	if !s.Connected() {
 		return ErrDisconnected
 	}
-	return s.ns.adapter.Broadcast(p, adapter.Selector{Rooms: []string{s.id}}, flags)
+	err := s.ns.adapter.Broadcast(p, adapter.Selector{Rooms: []string{s.id}}, flags)
+	if errors.Is(err, adapter.ErrUnreachable) {
+		return nil
+	}
+	return err
 }

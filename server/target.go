@@ -78,7 +78,8 @@ func (t Target) Compress(compress bool) Target {
 // Errors: an argument that cannot be encoded, [ErrReservedEvent], a closed
 // server; for one socket also [ErrDisconnected] and [ErrVolatileDropped]. That
 // nobody is in the target, or that the cluster cannot be reached now, is no
-// error.
+// error; if the adapter was told to fail fast, the latter is one that wraps
+// [adapter.ErrUnreachable], and the sockets of this node receive the event.
 func (t Target) Emit(event string, args ...any) error {
 	if t.only != nil && t.only.single(t.flags) {
 		return t.only.emitSingle(t.flags, event, args)

@@ -68,7 +68,7 @@ func (a *asks) answered(id uint64, p *adapter.Packet) {
 // BroadcastWithAck implements [adapter.Adapter]. A Python node does not tell
 // how many clients it asks. So while there are Python nodes the call lasts
 // until its context ends, and says that answers may be missing, unless it is
-// for one socket.
+// for one socket. While Redis is away it asks the clients of this node alone.
 func (n *namespace) BroadcastWithAck(ctx context.Context, p *adapter.Packet, sel adapter.Selector, flags adapter.Flags) ([]*adapter.Packet, error) {
 	if sel.Local || n.isHere(sel) || ctx.Err() != nil || n.closed.Load() {
 		return n.Adapter.BroadcastWithAck(ctx, p, sel, flags)
@@ -99,9 +99,13 @@ func (n *namespace) BroadcastWithAck(ctx context.Context, p *adapter.Packet, sel
 }
 
 // askPython publishes a question for the clients of Python nodes, if Python
-// has words for it.
+// has words for it, and if it arrives: it would be asked later, when nobody
+// waits for the answer.
 func (n *namespace) askPython(q *ask, p *adapter.Packet, sel adapter.Selector, flags adapter.Flags) bool {
 	config := &n.backend.config
+	if _, err := n.backend.conn.Reachable(); err != nil {
+		return false
+	}
 	if expressible(sel) {
 		payload, ok := appendEmit(nil, n.name, n.hostID, p, sel, flags, &q.id, config.pickle)
 		if ok {
@@ -139,12 +143,19 @@ func (n *namespace) await(ctx context.Context, q *ask, sel adapter.Selector, ans
 	if counts[config.channel] <= counts[config.ownChannel()] {
 		return nil
 	}
-	select {
-	case <-first:
-		return nil
-	case <-n.asks.stop:
-		return adapter.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
+	for {
+		changed, err := n.backend.conn.Reachable()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-first:
+			return nil
+		case <-n.asks.stop:
+			return adapter.ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		}
 	}
 }

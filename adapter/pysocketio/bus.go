@@ -18,9 +18,11 @@ func (b bus) Publish(m *cluster.Message) error {
 	if m.Selector.Local {
 		return nil
 	}
-	if m.Flags.Volatile && conn.Status() != nil {
-		conn.CountDropped()
-		return nil // it is for those who can take it now
+	if m.Flags.Volatile {
+		if _, err := conn.Reachable(); err != nil {
+			conn.CountDropped()
+			return nil // it is for those who can take it now
+		}
 	}
 	if text, ok := strings.CutPrefix(m.RequestID, refPrefix); ok && m.To != "" {
 		return b.answerPython(m, text)
@@ -72,6 +74,9 @@ func (b bus) ServerCount(ctx context.Context) (int, error) {
 	counts, err := b.n.backend.conn.Listeners(ctx, own)
 	return max(1, int(counts[own])), err
 }
+
+// Reachable implements [cluster.Reacher].
+func (b bus) Reachable() (<-chan struct{}, error) { return b.n.backend.conn.Reachable() }
 
 // Close implements [cluster.Bus].
 func (b bus) Close() error {

@@ -23,9 +23,23 @@ func WithChannel(name string) Option {
 
 // WithBacklog bounds what waits to be published, by number and by bytes:
 // 10000 messages and 16 MiB by default. Beyond either bound the oldest message
-// is dropped and counted.
+// is dropped and counted. See also [WithBacklogAge].
 func WithBacklog(messages, bytes int) Option {
 	return func(c *config) { c.backlogMessages, c.backlogBytes = messages, bytes }
+}
+
+// WithBacklogAge sets for how long a message may wait to be published: 2
+// minutes by default, and 0 is no limit. Whatever is older when Redis is back
+// is dropped and counted; see [redis.WithBacklogAge].
+func WithBacklogAge(d time.Duration) Option {
+	return func(c *config) { c.backlogAge = d }
+}
+
+// WithFailFast makes whatever is published while Redis is away an error that
+// wraps [adapter.ErrUnreachable], instead of a part of the backlog; it is off by
+// default. See [redis.WithFailFast].
+func WithFailFast() Option {
+	return func(c *config) { c.failFast = true }
 }
 
 // WithPickle is for a fleet of python-socketio up to 5.13, and off by default.
@@ -61,6 +75,8 @@ type config struct {
 	channel         string
 	backlogMessages int
 	backlogBytes    int
+	backlogAge      time.Duration
+	failFast        bool
 	maxMessage      int
 	ackTimeout      time.Duration
 	pickle          bool
@@ -68,7 +84,7 @@ type config struct {
 
 func newConfig(opts []Option) config {
 	c := config{
-		channel: "socketio", backlogMessages: 10_000, backlogBytes: 16 << 20,
+		channel: "socketio", backlogMessages: 10_000, backlogBytes: 16 << 20, backlogAge: 2 * time.Minute,
 		maxMessage: 16 << 20, ackTimeout: time.Minute,
 	}
 	for _, opt := range opts {
@@ -93,7 +109,11 @@ func (c *config) validate() error {
 // words for. Python nodes do not listen to it.
 func (c *config) ownChannel() string { return c.channel + ":roomspan" }
 
-// connection returns the option for what is under the protocol.
-func (c *config) connection() redis.Option {
-	return redis.WithBacklog(c.backlogMessages, c.backlogBytes)
+// connection returns the options for what is under the protocol.
+func (c *config) connection() []redis.Option {
+	opts := []redis.Option{redis.WithBacklog(c.backlogMessages, c.backlogBytes), redis.WithBacklogAge(c.backlogAge)}
+	if c.failFast {
+		opts = append(opts, redis.WithFailFast())
+	}
+	return opts
 }

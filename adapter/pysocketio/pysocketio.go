@@ -44,14 +44,14 @@ type Backend struct {
 // [ErrConfig].
 func New(url string, opts ...Option) *Backend {
 	c := newConfig(opts)
-	return newBackend(c, redis.New(url, c.connection()))
+	return newBackend(c, redis.New(url, c.connection()...))
 }
 
 // FromClient returns a back-end over a client of the caller's, as
 // [redis.FromClient] does.
 func FromClient(client goredis.UniversalClient, opts ...Option) *Backend {
 	c := newConfig(opts)
-	return newBackend(c, redis.FromClient(client, c.connection()))
+	return newBackend(c, redis.FromClient(client, c.connection()...))
 }
 
 func newBackend(c config, under *redis.Backend) *Backend {
@@ -115,6 +115,12 @@ func (b *Backend) Fleet() string { return "pysocketio " + b.config.channel }
 
 // Ready implements [adapter.Backend].
 func (b *Backend) Ready(ctx context.Context) error { return b.conn.Ready(ctx) }
+
+// Status implements [adapter.StatusReporter].
+func (b *Backend) Status() adapter.Status { return b.conn.Status() }
+
+// OnStatus implements [adapter.StatusReporter].
+func (b *Backend) OnStatus(fn func(adapter.Status)) (remove func()) { return b.conn.OnStatus(fn) }
 
 // Stats implements [adapter.Backend].
 func (b *Backend) Stats() adapter.Stats { return b.conn.Stats() }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/cluster"
 )
 
 // Conn is the connection of a [Backend] without its protocol: what a back-end
@@ -38,19 +39,27 @@ func (c *Conn) Listen(channels ...string) {
 }
 
 // Publish queues a message for a channel and takes the payload over. It never
-// blocks. Errors: [adapter.ErrClosed], a message larger than the backlog.
+// blocks. Errors: [adapter.ErrClosed], a message larger than the backlog, and
+// that of [WithFailFast].
 func (c *Conn) Publish(channel string, payload []byte) error {
 	return c.backend.publisher.publish(outgoing{channel: channel, payload: payload, request: channel})
 }
 
-// Status returns nil while Redis can be reached and heard, else why it cannot.
-func (c *Conn) Status() error { return c.backend.link.status() }
+// Status is that of [adapter.StatusReporter].
+func (c *Conn) Status() adapter.Status { return c.backend.Status() }
+
+// OnStatus is that of [adapter.StatusReporter].
+func (c *Conn) OnStatus(fn func(adapter.Status)) (remove func()) { return c.backend.OnStatus(fn) }
+
+// Reachable is that of [cluster.Reacher], for all channels. It is called after
+// Start.
+func (c *Conn) Reachable() (changed <-chan struct{}, err error) { return c.backend.link.reachable() }
 
 // Listeners returns how many connections listen to each of the channels. It
 // fails at once while Redis is away, else it waits until ctx ends.
 func (c *Conn) Listeners(ctx context.Context, channels ...string) (map[string]int64, error) {
-	if err := c.Status(); err != nil {
-		return nil, fmt.Errorf("redis: not connected: %w", err)
+	if _, err := c.Reachable(); err != nil {
+		return nil, err
 	}
 	counts, err := c.backend.publisher.count(ctx, channels)
 	if err != nil {
@@ -73,3 +82,5 @@ func (c *Conn) Stats() adapter.Stats { return c.backend.Stats() }
 
 // Close is that of [adapter.Backend].
 func (c *Conn) Close(ctx context.Context) error { return c.backend.Close(ctx) }
+
+var _ cluster.Reacher = (*Conn)(nil)

@@ -64,8 +64,8 @@ func (c *census) count(ctx context.Context, b *Backend, channel string) (int, er
 	_, cluster := b.client.(*goredis.ClusterClient)
 	limit := time.Now().Add(censusLimit)
 	for {
-		if err := b.link.status(); err != nil {
-			return 0, fmt.Errorf("redis: not connected: %w", err)
+		if _, err := b.link.reachable(); err != nil {
+			return 0, err
 		}
 		counts, err := b.publisher.count(ctx, []string{channel})
 		if err != nil {

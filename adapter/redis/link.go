@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -25,24 +24,77 @@ const (
 )
 
 // link is the state on which publisher and subscriber agree, and the only
-// place that logs its changes: one line for each. The publisher alone brings
-// it up; both bring it down.
+// place that tells of its changes: one line in the log and one call of the feed
+// for each. The publisher alone brings it up; both bring it down.
+//
+// Lock order: mu, then that of the queue, or of the feed.
 type link struct {
-	log *slog.Logger
+	log   *slog.Logger
+	feed  *adapter.StatusFeed
+	queue *queue // is held while the link is not up
 
-	mu         sync.Mutex
+	mu         sync.Mutex // not held while a line is logged, which may block
 	state      linkState
 	hears      bool                // the subscriptions of the present connection are confirmed
 	unread     map[string]struct{} // streams that are to be read, and are not
 	cause      error               // why the link is not up
-	since      time.Time
-	upSince    time.Time
+	since      time.Time           // of the present state
 	reconnects uint64
 	changed    chan struct{}
+	lines      []func() // of the log, to be written
+	logging    bool     // somebody writes them
 }
 
-func newLink(log *slog.Logger) *link {
-	return &link{log: log, cause: errConnecting, changed: make(chan struct{})}
+func newLink(log *slog.Logger, feed *adapter.StatusFeed, q *queue) *link {
+	l := &link{log: log, feed: feed, queue: q, cause: errConnecting, since: time.Now(), changed: make(chan struct{})}
+	q.hold(&unreachable{errConnecting})
+	return l
+}
+
+// unreachable is the error of what cannot be sent to other nodes now.
+type unreachable struct{ cause error }
+
+// Error implements error.
+func (e *unreachable) Error() string { return "redis: not connected: " + e.cause.Error() }
+
+// Unwrap returns the cause, and what it comes to.
+func (e *unreachable) Unwrap() []error { return []error{adapter.ErrUnreachable, e.cause} }
+
+// report returns what a user is told.
+func (l *link) report() adapter.Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reportLocked()
+}
+
+func (l *link) reportLocked() adapter.Status {
+	return adapter.Status{Connected: l.state == linkUp, Err: l.cause, Since: l.since}
+}
+
+// change tells of a new state. l.mu is held; write is to follow when it is not.
+func (l *link) change(line func()) {
+	l.feed.Tell(l.reportLocked())
+	l.lines = append(l.lines, line)
+	l.notify()
+}
+
+// write writes the lines that are to be logged, in their order, unless somebody
+// else does.
+func (l *link) write() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.logging {
+		return
+	}
+	l.logging = true
+	for len(l.lines) > 0 {
+		line := l.lines[0]
+		l.lines = l.lines[1:]
+		l.mu.Unlock()
+		line()
+		l.mu.Lock()
+	}
+	l.lines, l.logging = nil, false
 }
 
 // watch returns a channel that is closed at the next change.
@@ -86,7 +138,7 @@ func (l *link) reachable() (changed <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.state != linkUp {
-		err = fmt.Errorf("redis: not connected: %w", l.cause)
+		err = &unreachable{l.cause}
 	}
 	return l.changed, err
 }
@@ -98,47 +150,60 @@ func (l *link) upFor() time.Duration {
 	if l.state != linkUp {
 		return 0
 	}
-	return time.Since(l.upSince)
+	return time.Since(l.since)
 }
 
 // up brings the link up. It reports false if the subscriptions are not there
-// to hear with.
-func (l *link) up(backlog int) bool {
+// to hear with. expired is how many messages were too old to be sent.
+func (l *link) up(backlog, expired int) bool {
+	defer l.write()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.hears || len(l.unread) > 0 {
 		return false
 	}
+	now := time.Now()
+	attrs := []any{"backlog", backlog, "expired", expired}
+	line := func() { l.log.Info("redis: connected", attrs...) }
 	switch l.state {
 	case linkUp:
 		return true
 	case linkLost:
 		l.reconnects++
-		l.log.Info("redis: connection resumed", "after", time.Since(l.since), "backlog", backlog)
-	default:
-		l.log.Info("redis: connected", "backlog", backlog)
+		attrs = append([]any{"after", now.Sub(l.since)}, attrs...)
+		line = func() { l.log.Info("redis: connection resumed", attrs...) }
 	}
-	l.state, l.cause, l.upSince = linkUp, nil, time.Now()
-	l.notify()
+	l.state, l.cause, l.since = linkUp, nil, now
+	l.queue.release()
+	l.change(line)
 	return true
 }
 
 // down records that Redis cannot be reached.
 func (l *link) down(cause error) {
+	defer l.write()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cause = cause
 	switch l.state {
 	case linkUp:
-		l.state, l.since = linkLost, time.Now()
-		l.log.Warn("redis: connection lost", "error", cause)
+		l.state, l.cause, l.since = linkLost, cause, time.Now()
+		l.change(func() { l.log.Warn("redis: connection lost", "error", cause) })
 	case linkStarting:
-		l.state = linkUnreachable
-		l.log.Warn("redis: cannot connect, trying on", "error", cause)
+		l.state, l.cause = linkUnreachable, cause
+		l.change(func() { l.log.Warn("redis: cannot connect, trying on", "error", cause) })
 	default:
-		return
+		l.cause = cause
 	}
-	l.notify()
+	l.queue.hold(&unreachable{cause})
+}
+
+// flows records that Redis takes again what it had refused.
+func (l *link) flows() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state == linkUp {
+		l.queue.release()
+	}
 }
 
 // deaf records that this node hears nothing.
@@ -163,8 +228,9 @@ func (l *link) hearing() {
 func (l *link) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.state, l.hears, l.cause = linkUnreachable, false, adapter.ErrClosed
+	l.state, l.hears, l.cause, l.since = linkUnreachable, false, adapter.ErrClosed, time.Now()
 	l.notify()
+	l.feed.End()
 }
 
 func (l *link) canHear() bool {

@@ -22,9 +22,34 @@ func WithKey(key string) Option {
 
 // WithBacklog bounds what waits to be published, by number and by bytes:
 // 10000 messages and 16 MiB by default. Beyond either bound the oldest message
-// is dropped and counted.
+// is dropped and counted. See also [WithBacklogAge].
 func WithBacklog(messages, bytes int) Option {
 	return func(c *config) { c.backlogMessages, c.backlogBytes = messages, bytes }
+}
+
+// WithBacklogAge sets for how long a message may wait to be published: 2
+// minutes by default, which is also what a client may miss, by default, and
+// still recover on Node. Whatever is older when Redis is back is dropped and
+// counted: clients have long asked for the state of things by other ways, and
+// old news in one burst would only delay what is new. An outage shorter than
+// that costs nothing within the bounds of [WithBacklog]. 0 is no limit.
+//
+// What was published before an outage was noticed counts as published then.
+func WithBacklogAge(d time.Duration) Option {
+	return func(c *config) { c.backlogAge = d }
+}
+
+// WithFailFast makes whatever is published while Redis is away an error instead
+// of a part of the backlog; it is off by default. The call has its effect on
+// this node all the same, returns an error that wraps [adapter.ErrUnreachable],
+// and counts as dropped. Volatile events are dropped without an error, as they
+// are without this option. What was queued before the outage was noticed is
+// sent on return, within [WithBacklogAge].
+//
+// Redis is away as long as [Backend.Status] says so: also before the first
+// connection stands.
+func WithFailFast() Option {
+	return func(c *config) { c.failFast = true }
 }
 
 // WithSpecificResponseChannel sends answers on a channel that only the node
@@ -49,6 +74,8 @@ type config struct {
 	key              string
 	backlogMessages  int
 	backlogBytes     int
+	backlogAge       time.Duration // 0: no limit
+	failFast         bool
 	specificResponse bool
 	rooms            bool             // WithRoomSubscriptions
 	tls              *tls.Config      // nil without WithTLS
@@ -58,7 +85,7 @@ type config struct {
 }
 
 func newConfig(opts []Option) config {
-	c := config{key: "socket.io", backlogMessages: 10_000, backlogBytes: 16 << 20, fresh: freshTime, calm: calmTime}
+	c := config{key: "socket.io", backlogMessages: 10_000, backlogBytes: 16 << 20, backlogAge: 2 * time.Minute, fresh: freshTime, calm: calmTime}
 	for _, opt := range opts {
 		opt(&c)
 	}
@@ -78,6 +105,8 @@ func (c *config) validate() error {
 		return fmt.Errorf("%w: WithBacklog: %d messages", ErrConfig, c.backlogMessages)
 	case c.backlogBytes < 1:
 		return fmt.Errorf("%w: WithBacklog: %d bytes", ErrConfig, c.backlogBytes)
+	case c.backlogAge < 0:
+		return fmt.Errorf("%w: WithBacklogAge: %v is less than 0", ErrConfig, c.backlogAge)
 	case c.streams != nil && c.specificResponse:
 		return fmt.Errorf("%w: WithSpecificResponseChannel: not with WithStreams, which answers so always", ErrConfig)
 	case c.rooms && (c.streams != nil || c.sharded != ""):

@@ -55,6 +55,9 @@ type publisher struct {
 
 	published, dropped atomic.Uint64
 
+	// maxAge is for how long a message may wait; 0 for ever.
+	maxAge time.Duration
+
 	// maxLen is how many entries a stream keeps; 0 in the other families.
 	maxLen int
 
@@ -71,10 +74,10 @@ type publisher struct {
 	audiences map[string]audience
 }
 
-func newPublisher(client goredis.UniversalClient, l *link, sub listener, c config) *publisher {
+func newPublisher(client goredis.UniversalClient, q *queue, l *link, sub listener, c config) *publisher {
 	p := &publisher{
 		client: client,
-		queue:  newQueue(c.backlogMessages, c.backlogBytes),
+		queue:  q,
 		link:   l,
 		sub:    sub,
 		log:    l.log,
@@ -82,6 +85,7 @@ func newPublisher(client goredis.UniversalClient, l *link, sub listener, c confi
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 		heard:  make(map[string]int64),
+		maxAge: c.backlogAge,
 
 		sharded:   c.shardedChannels(),
 		audiences: make(map[string]audience),
@@ -182,13 +186,25 @@ func (p *publisher) connect(ctx context.Context) bool {
 // again meanwhile.
 func (p *publisher) resume(ctx context.Context) bool {
 	p.settle(ctx)
-	if !p.link.up(p.queue.len()) {
+	if err := p.recall(ctx); err != nil {
+		p.link.down(err)
+		return false
+	}
+	expired := p.expire()
+	if !p.link.up(p.queue.len()+len(p.batch), expired) {
 		return false
 	}
 	p.observe(ctx)
 	p.unheard = 0
 	p.wake()
 	return true
+}
+
+// expire drops what is too old to be sent, and returns how many that are.
+func (p *publisher) expire() (dropped int) {
+	p.batch, dropped = p.queue.expire(p.batch, p.maxAge)
+	p.dropped.Add(uint64(dropped))
+	return dropped
 }
 
 // wake makes run look at the queue.
@@ -277,6 +293,9 @@ func (p *publisher) drain(ctx context.Context) {
 		if err := p.recall(ctx); err != nil {
 			p.link.down(err)
 			return
+		}
+		if p.refusal != nil {
+			p.expire()
 		}
 		if p.batch = p.queue.take(p.batch, batchMessages, batchBytes); len(p.batch) == 0 {
 			return
@@ -407,6 +426,7 @@ func (p *publisher) settleBatch(ctx context.Context, outcomes []outcome, err err
 			p.log.Warn("redis: entries refused, trying on", "error", err)
 		}
 		p.refusal = err
+		p.queue.hold(nil)
 		if cluster, ok := p.client.(*goredis.ClusterClient); ok {
 			cluster.ReloadState(ctx) // the stream may have moved
 		}
@@ -417,6 +437,7 @@ func (p *publisher) settleBatch(ctx context.Context, outcomes []outcome, err err
 	}
 	if p.refusal != nil && published > 0 {
 		p.refusal = nil
+		p.link.flows()
 		p.pause.reset()
 		p.log.Info("redis: entries taken again")
 		p.wake()

@@ -2,7 +2,9 @@ package redis
 
 import (
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/roomspan/roomspan/adapter"
 )
@@ -19,6 +21,9 @@ type outgoing struct {
 	// under a key.
 	entry   *streamEntry
 	session *session
+
+	// queued is when it was queued, if it was while the queue was held.
+	queued time.Time
 }
 
 // transient reports whether a message is for those alone who hear it now.
@@ -30,6 +35,7 @@ func (m outgoing) size() int { return len(m.channel) + len(m.payload) }
 // anyone, take by the publisher alone.
 type queue struct {
 	maxMessages, maxBytes int
+	failFast              bool // nothing is queued while there is no connection
 
 	// ready holds a token when there may be something to take.
 	ready chan struct{}
@@ -42,19 +48,31 @@ type queue struct {
 	closed bool
 
 	transient int // how many are
+
+	// heldSince is since when nothing can be sent, and zero if something can.
+	// Only meanwhile messages get a time, which would cost more than to queue
+	// them. down is why, if there is no connection.
+	heldSince time.Time
+	down      error
 }
 
 func newQueue(maxMessages, maxBytes int) *queue {
 	return &queue{maxMessages: maxMessages, maxBytes: maxBytes, ready: make(chan struct{}, 1)}
 }
 
-// push appends a message and returns how many old ones had to go for it. It
-// never blocks.
+// push appends a message and returns how many had to go: old ones for it, or
+// the message itself, with an error. It never blocks.
 func (q *queue) push(m outgoing) (dropped int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return 0, adapter.ErrClosed
+	}
+	if !q.heldSince.IsZero() {
+		if q.failFast && q.down != nil {
+			return 1, q.down
+		}
+		m.queued = time.Now()
 	}
 	if m.size() > q.maxBytes {
 		return 1, fmt.Errorf("redis: a message of %d bytes is larger than the backlog", m.size())
@@ -130,6 +148,52 @@ func (q *queue) takeTransient(limit int) (taken []outgoing) {
 		}
 	}
 	return taken
+}
+
+// hold notes that nothing can be sent now; cause says why there is no
+// connection, and is nil if there is one.
+func (q *queue) hold(cause error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.heldSince.IsZero() {
+		q.heldSince = time.Now()
+	}
+	if cause != nil {
+		q.down = cause
+	}
+}
+
+// release notes that what is queued is sent.
+func (q *queue) release() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.heldSince, q.down = time.Time{}, nil
+}
+
+// expire drops what has waited for longer than age, and returns how many that
+// are; so too of what was taken before, which it returns. A message that was
+// queued before the queue was held has waited since then, at least.
+func (q *queue) expire(taken []outgoing, age time.Duration) (left []outgoing, dropped int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if age <= 0 || q.heldSince.IsZero() {
+		return taken, 0
+	}
+	limit := time.Now().Add(-age)
+	old := func(m *outgoing) bool {
+		if m.queued.IsZero() {
+			return q.heldSince.Before(limit)
+		}
+		return m.queued.Before(limit)
+	}
+	before := len(taken)
+	left = slices.DeleteFunc(taken, func(m outgoing) bool { return old(&m) })
+	dropped = before - len(left)
+	for q.count > 0 && old(&q.ring[q.head]) {
+		q.pop()
+		dropped++
+	}
+	return left, dropped
 }
 
 // close refuses further messages. What is queued can still be taken.

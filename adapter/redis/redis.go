@@ -28,6 +28,7 @@ type Backend struct {
 	config config
 	open   func() (goredis.UniversalClient, error)
 	owned  bool // the client is ours to close
+	feed   adapter.StatusFeed
 
 	// handle takes the messages in place of namespaces, for a Conn.
 	handle func(channel, payload string) error
@@ -125,9 +126,12 @@ func (b *Backend) Start(node adapter.Node) error {
 	if e, ok := node.(adapter.EmitterNode); ok {
 		b.emits = e.EmitsOnly()
 	}
-	b.link = newLink(b.log)
+	b.feed.SetLogger(b.log)
+	queue := newQueue(b.config.backlogMessages, b.config.backlogBytes)
+	queue.failFast = b.config.failFast
+	b.link = newLink(b.log, &b.feed, queue)
 	b.sub = b.newListener(client)
-	b.publisher = newPublisher(client, b.link, b.sub, b.config)
+	b.publisher = newPublisher(client, queue, b.link, b.sub, b.config)
 	b.started = true
 	if b.config.streams != nil {
 		b.streams = newStreams(b)
@@ -347,6 +351,23 @@ func (b *Backend) missing() error {
 	return nil
 }
 
+// Status implements [adapter.StatusReporter].
+func (b *Backend) Status() adapter.Status {
+	b.mu.Lock()
+	l, closed := b.link, b.closed
+	b.mu.Unlock()
+	switch {
+	case l != nil:
+		return l.report()
+	case closed:
+		return adapter.Status{Err: adapter.ErrClosed}
+	}
+	return adapter.Status{Err: errNotStarted}
+}
+
+// OnStatus implements [adapter.StatusReporter].
+func (b *Backend) OnStatus(fn func(adapter.Status)) (remove func()) { return b.feed.Watch(fn) }
+
 // Stats implements [adapter.Backend].
 func (b *Backend) Stats() adapter.Stats {
 	b.mu.Lock()
@@ -372,8 +393,12 @@ func (b *Backend) Stats() adapter.Stats {
 func (b *Backend) Close(ctx context.Context) error {
 	b.mu.Lock()
 	if b.closed || !b.started {
+		started := b.started
 		b.closed = true
 		b.mu.Unlock()
+		if !started {
+			b.feed.End()
+		}
 		return nil
 	}
 	b.closed = true

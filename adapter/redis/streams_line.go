@@ -83,6 +83,7 @@ func newLine(limit int, patience time.Duration, deliver func(*adapter.Packet, ad
 
 // wait appends a delivery that waits for an entry. push queues the entry and
 // returns its number, and whether it may come soon; it is called with mu held.
+// An entry with a number and an error was dropped.
 func (l *line) wait(item *lineItem, push func() (seq uint64, soon bool, err error)) error {
 	l.mu.Lock()
 	if l.closed {
@@ -98,7 +99,7 @@ func (l *line) wait(item *lineItem, push func() (seq uint64, soon bool, err erro
 		l.mu.Unlock()
 		return nil
 	}
-	if err == nil {
+	if seq > 0 {
 		l.giveUp() // what came before
 		l.blank(seq)
 	}

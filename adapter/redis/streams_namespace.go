@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -40,9 +41,11 @@ type streamNamespace struct {
 	// recovery is what the host wants kept; zero if nothing.
 	recovery adapter.Recovery
 
-	// out is held while an entry gets its number and is queued.
-	out  sync.Mutex
-	last uint64
+	// out is held while an entry gets its number and is queued. One that is
+	// not queued has a number too: who misses the number knows of the event.
+	out    sync.Mutex
+	last   uint64
+	queued uint64 // the last one that was queued
 
 	// mu is held while a message is handled, so that Close waits for it, and
 	// messages of stream and channels do not meet.
@@ -151,7 +154,7 @@ func (n *streamNamespace) Publish(m *cluster.Message) error {
 	after := uint64(0)
 	if channel == n.public {
 		n.out.Lock()
-		after = n.last
+		after = n.queued
 		n.out.Unlock()
 	}
 	payload, err := appendEnvelope(nil, n.uid, n.name, after, m)
@@ -161,8 +164,8 @@ func (n *streamNamespace) Publish(m *cluster.Message) error {
 	return n.backend.publisher.publish(outgoing{channel: channel, payload: payload, request: n.public})
 }
 
-// add queues an entry and returns its number: 0 if it is a volatile one that
-// is dropped, for it is for those who can take it now.
+// add queues an entry and returns its number, also with an error if it was
+// dropped: 0 if it is a volatile one, which is for those who can take it now.
 func (n *streamNamespace) add(m *cluster.Message) (seq uint64, err error) {
 	if m.Flags.Volatile && !n.backend.link.isUp() {
 		n.backend.publisher.dropped.Add(1)
@@ -181,11 +184,15 @@ func (n *streamNamespace) add(m *cluster.Message) (seq uint64, err error) {
 	n.out.Lock()
 	defer n.out.Unlock()
 	entry.seq = n.last + 1
-	if err := n.backend.publisher.publish(outgoing{channel: n.stream, payload: data, entry: entry}); err != nil {
+	err = n.backend.publisher.publish(outgoing{channel: n.stream, payload: data, entry: entry})
+	if errors.Is(err, adapter.ErrClosed) {
 		return 0, err
 	}
 	n.last++
-	return n.last, nil
+	if err == nil {
+		n.queued = n.last
+	}
+	return n.last, err
 }
 
 // ServerCount implements [cluster.Counter]. It fails at once while Redis is
