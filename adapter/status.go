@@ -83,7 +83,7 @@ func (f *StatusFeed) SetLogger(log *slog.Logger) {
 	f.log = log
 }
 
-// Watch registers a function. After End it does nothing.
+// Watch registers a function, unless the feed has ended.
 func (f *StatusFeed) Watch(fn func(Status)) (remove func()) {
 	w := &statusWatcher{tell: fn}
 	f.mu.Lock()
@@ -116,9 +116,10 @@ func (f *StatusFeed) Tell(s Status) {
 	}
 }
 
-// End tells of Close, and forgets all functions.
-func (f *StatusFeed) End() {
-	f.Tell(Status{Err: ErrClosed, Since: time.Now()})
+// End tells of the last change, which is that of Close, and forgets all
+// functions.
+func (f *StatusFeed) End(last Status) {
+	f.Tell(last)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.watchers, f.ended = nil, true

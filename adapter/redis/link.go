@@ -230,7 +230,7 @@ func (l *link) end() {
 	defer l.mu.Unlock()
 	l.state, l.hears, l.cause, l.since = linkUnreachable, false, adapter.ErrClosed, time.Now()
 	l.notify()
-	l.feed.End()
+	l.feed.End(l.reportLocked())
 }
 
 func (l *link) canHear() bool {

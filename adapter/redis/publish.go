@@ -65,6 +65,7 @@ type publisher struct {
 	batch   []outgoing        // what is being sent, and what is to be sent again
 	lastIDs map[string]string // of the last own entry, by stream
 	refusal error             // why Redis does not take entries now
+	full    bool              // it took none the last time
 	pause   backoff           // between attempts meanwhile
 	heard   map[string]int64  // subscribers of the request channels as last seen
 	unheard int               // heartbeats in a row that missed an own subscription
@@ -298,6 +299,7 @@ func (p *publisher) drain(ctx context.Context) {
 			p.expire()
 		}
 		if p.batch = p.queue.take(p.batch, batchMessages, batchBytes); len(p.batch) == 0 {
+			p.accept() // what comes next shows whether that is so
 			return
 		}
 		if p.sharded {
@@ -422,9 +424,10 @@ func (p *publisher) settleBatch(ctx context.Context, outcomes []outcome, err err
 		p.refused = true
 	case len(again) > 0 && passes(err):
 		// Nor is this: a server that is full or changes its role.
-		if p.refusal == nil {
+		if !p.full {
 			p.log.Warn("redis: entries refused, trying on", "error", err)
 		}
+		p.full = true
 		p.refusal = err
 		p.queue.hold(nil)
 		if cluster, ok := p.client.(*goredis.ClusterClient); ok {
@@ -435,14 +438,22 @@ func (p *publisher) settleBatch(ctx context.Context, outcomes []outcome, err err
 		p.link.down(err)
 		return false
 	}
-	if p.refusal != nil && published > 0 {
-		p.refusal = nil
-		p.link.flows()
+	if p.full && published > 0 {
+		p.accept()
+		p.full = false
 		p.pause.reset()
 		p.log.Info("redis: entries taken again")
 		p.wake()
 	}
 	return true
+}
+
+// accept ends waiting for Redis to take entries again.
+func (p *publisher) accept() {
+	if p.refusal != nil {
+		p.refusal = nil
+		p.link.flows()
+	}
 }
 
 func (p *publisher) ping(ctx context.Context) error {

@@ -397,7 +397,7 @@ func (b *Backend) Close(ctx context.Context) error {
 		b.closed = true
 		b.mu.Unlock()
 		if !started {
-			b.feed.End()
+			b.feed.End(adapter.Status{Err: adapter.ErrClosed})
 		}
 		return nil
 	}
