@@ -31,6 +31,12 @@ func (m outgoing) transient() bool { return m.entry == nil && m.session == nil }
 
 func (m outgoing) size() int { return len(m.channel) + len(m.payload) }
 
+// chunk is a part of a queue. A queue grows by one at a time, so that who
+// publishes never pays for copying it.
+type chunk [chunkSize]outgoing
+
+const chunkSize = 128
+
 // queue holds what waits to be published, within bounds. push may be called by
 // anyone, take by the publisher alone.
 type queue struct {
@@ -41,10 +47,11 @@ type queue struct {
 	ready chan struct{}
 
 	mu     sync.Mutex
-	ring   []outgoing
-	head   int
+	chunks []*chunk // of which the first and the last are in part filled
+	head   int      // of the oldest message, in the first chunk
 	count  int
 	bytes  int
+	spare  *chunk // was emptied last
 	closed bool
 
 	transient int // how many are
@@ -81,9 +88,6 @@ func (q *queue) push(m outgoing) (dropped int, err error) {
 		q.pop()
 		dropped++
 	}
-	if q.count == len(q.ring) {
-		q.grow()
-	}
 	q.put(m)
 	select {
 	case q.ready <- struct{}{}:
@@ -92,8 +96,13 @@ func (q *queue) push(m outgoing) (dropped int, err error) {
 	return dropped, nil
 }
 
+// put appends a message, for which there is room within the bounds.
 func (q *queue) put(m outgoing) {
-	q.ring[(q.head+q.count)%len(q.ring)] = m
+	end := q.head + q.count
+	if end == len(q.chunks)*chunkSize {
+		q.grow()
+	}
+	q.chunks[end/chunkSize][end%chunkSize] = m
 	q.count++
 	q.bytes += m.size()
 	if m.transient() {
@@ -101,23 +110,35 @@ func (q *queue) put(m outgoing) {
 	}
 }
 
+// oldest returns the first message, which is there.
+func (q *queue) oldest() *outgoing { return &q.chunks[0][q.head] }
+
 func (q *queue) pop() outgoing {
-	m := q.ring[q.head]
+	m := *q.oldest()
+	*q.oldest() = outgoing{}
+	q.head++
 	if m.transient() {
 		q.transient--
 	}
-	q.ring[q.head] = outgoing{}
-	q.head = (q.head + 1) % len(q.ring)
 	q.count--
 	q.bytes -= m.size()
+	if q.head == chunkSize {
+		q.head = 0
+		q.spare, q.chunks[0] = q.chunks[0], nil
+		q.chunks = q.chunks[1:]
+	} else if q.count == 0 {
+		q.head = 0
+	}
 	return m
 }
 
 func (q *queue) grow() {
-	ring := make([]outgoing, min(max(16, 2*len(q.ring)), q.maxMessages))
-	n := copy(ring, q.ring[q.head:])
-	copy(ring[n:], q.ring[:q.head])
-	q.ring, q.head = ring, 0
+	c := q.spare
+	if c == nil {
+		c = new(chunk)
+	}
+	q.spare = nil
+	q.chunks = append(q.chunks, c)
 }
 
 // take moves the oldest messages to batch, which it returns, up to the bounds.
@@ -189,7 +210,7 @@ func (q *queue) expire(taken []outgoing, age time.Duration) (left []outgoing, dr
 	before := len(taken)
 	left = slices.DeleteFunc(taken, func(m outgoing) bool { return old(&m) })
 	dropped = before - len(left)
-	for q.count > 0 && old(&q.ring[q.head]) {
+	for q.count > 0 && old(q.oldest()) {
 		q.pop()
 		dropped++
 	}

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -35,12 +36,13 @@ type line struct {
 
 	max int // how many items may be there before nothing waits any more
 
-	mu     sync.Mutex
-	items  []*lineItem
-	closed bool
-	busy   bool        // somebody executes items
-	idle   *sync.Cond  // on mu: nobody does any more
-	timer  *time.Timer // runs for the oldest item that waits; nil before the first
+	mu      sync.Mutex
+	items   []*lineItem
+	waiting int // items that wait
+	closed  bool
+	busy    bool        // somebody executes items
+	idle    *sync.Cond  // on mu: nobody does any more
+	timer   *time.Timer // runs for the oldest item; nil before the first
 
 	// seen is the number of the last own entry that was found in the stream.
 	seen uint64
@@ -93,6 +95,7 @@ func (l *line) wait(item *lineItem, push func() (seq uint64, soon bool, err erro
 	seq, soon, err := push()
 	if err == nil && soon && len(l.items) < l.max {
 		item.seq, item.until = seq, time.Now().Add(l.patience)
+		l.waiting++
 		if l.items = append(l.items, item); len(l.items) == 1 {
 			l.arm()
 		}
@@ -105,7 +108,7 @@ func (l *line) wait(item *lineItem, push func() (seq uint64, soon bool, err erro
 	}
 	l.items = append(l.items, item)
 	l.mu.Unlock()
-	l.drain()
+	l.drain(helpMost)
 	return err
 }
 
@@ -129,7 +132,7 @@ func (l *line) follow(item *lineItem) error {
 	l.items = append(l.items, item)
 	l.mu.Unlock()
 	if full {
-		l.drain()
+		l.drain(helpMost)
 	}
 	return nil
 }
@@ -147,12 +150,16 @@ func (l *line) execute(item *lineItem, offset string) {
 	}
 }
 
-// arm starts the timer for the oldest item, if it waits. mu is held.
+// arm starts the timer for the oldest item: at once if it does not wait. mu is
+// held.
 func (l *line) arm() {
-	if l.closed || len(l.items) == 0 || l.items[0].seq == 0 {
+	if l.closed || len(l.items) == 0 {
 		return
 	}
-	d := time.Until(l.items[0].until)
+	d := time.Duration(0)
+	if l.items[0].seq != 0 {
+		d = time.Until(l.items[0].until)
+	}
 	if l.timer == nil {
 		l.timer = time.AfterFunc(d, l.expire)
 		return
@@ -164,15 +171,15 @@ func (l *line) arm() {
 // given up too: Redis is slow or away.
 func (l *line) expire() {
 	l.mu.Lock()
-	late := len(l.items) > 0 && l.items[0].seq != 0 && !time.Now().Before(l.items[0].until)
-	if !late {
+	switch {
+	case len(l.items) == 0 || l.items[0].seq == 0:
+	case time.Now().Before(l.items[0].until):
 		l.arm()
-		l.mu.Unlock()
-		return
+	default:
+		l.giveUp()
 	}
-	l.giveUp()
 	l.mu.Unlock()
-	l.drain()
+	l.drain(noLimit)
 }
 
 // flush gives up waiting, because nothing comes any more.
@@ -180,16 +187,26 @@ func (l *line) flush() {
 	l.mu.Lock()
 	l.giveUp()
 	l.mu.Unlock()
-	l.drain()
+	l.drain(noLimit)
 }
 
 // giveUp lets nothing wait any more. mu is held; drain is to follow.
 func (l *line) giveUp() {
+	if l.waiting == 0 {
+		return // the line may be long
+	}
 	for _, item := range l.items {
-		if item.seq != 0 {
-			l.blank(item.seq)
-			item.seq = 0
-		}
+		l.release(item)
+	}
+}
+
+// release lets an item not wait any more, if it did, because it waits in vain.
+// mu is held.
+func (l *line) release(item *lineItem) {
+	if item.seq != 0 {
+		l.blank(item.seq)
+		item.seq = 0
+		l.waiting--
 	}
 }
 
@@ -202,13 +219,24 @@ func (l *line) blank(seq uint64) {
 	l.blankLast = seq
 }
 
-// drain executes what does not wait, unless somebody else is about to.
-func (l *line) drain() {
+// Who emits executes no more than helpMost items that are not his own, so that
+// he is not held up by all that has waited; the timer sees to the rest.
+const (
+	helpMost = 64
+	noLimit  = math.MaxInt
+)
+
+// drain executes what does not wait, up to a number of items, unless somebody
+// else is about to.
+func (l *line) drain(most int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.busy {
 		l.busy = true
-		l.drainLocked()
+		l.drainLocked(most)
+		if l.closed {
+			l.drainLocked(noLimit) // the timer sees to nothing any more
+		}
 		l.rest()
 	}
 }
@@ -221,8 +249,8 @@ func (l *line) rest() {
 }
 
 // drainLocked is drain with mu held, by whoever is busy.
-func (l *line) drainLocked() {
-	for len(l.items) > 0 && l.items[0].seq == 0 {
+func (l *line) drainLocked(most int) {
+	for ; most > 0 && len(l.items) > 0 && l.items[0].seq == 0; most-- {
 		l.first("")
 	}
 }
@@ -231,6 +259,9 @@ func (l *line) drainLocked() {
 // executed, so that nothing overtakes it. mu is held, but not meanwhile.
 func (l *line) first(offset string) {
 	item := l.items[0]
+	if item.seq != 0 {
+		l.waiting--
+	}
 	item.seq, item.running = 0, true
 	l.mu.Unlock()
 	l.execute(item, offset)
@@ -257,9 +288,8 @@ func (l *line) found(seq uint64, id streamID) {
 	}
 	l.seen = seq
 	for _, item := range l.items {
-		if item.seq != 0 && item.seq < seq {
-			l.blank(item.seq)
-			item.seq = 0
+		if item.seq < seq {
+			l.release(item)
 		}
 	}
 	if l.blankFirst != 0 && l.blankFirst <= seq {
@@ -272,10 +302,10 @@ func (l *line) found(seq uint64, id streamID) {
 		return
 	}
 	l.busy = true
-	l.drainLocked()
+	l.drainLocked(noLimit)
 	if len(l.items) > 0 && l.items[0].seq == seq {
 		l.first(id.String())
-		l.drainLocked()
+		l.drainLocked(noLimit)
 	}
 	l.rest()
 }
@@ -354,5 +384,5 @@ func (l *line) close() {
 		l.timer.Stop()
 	}
 	l.mu.Unlock()
-	l.drain()
+	l.drain(noLimit)
 }

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -133,4 +134,39 @@ func TestLine(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLineIsNotDrainedByWhoEmits holds that he is not held up by all that has
+// waited: most of it is delivered by somebody else, in its order.
+func TestLineIsNotDrainedByWhoEmits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 1000
+		r := newRecorded(limit)
+		record := r.deliver
+		free := make(chan struct{})
+		r.deliver = func(p *adapter.Packet, sel adapter.Selector, flags adapter.Flags) {
+			if len(r.log) == helpMost {
+				<-free
+			}
+			record(p, sel, flags)
+		}
+		for i := range limit + 1 {
+			_ = r.emit(strconv.Itoa(i)) // the last one may not block
+		}
+		synctest.Wait()
+		if len(r.log) != helpMost {
+			t.Errorf("%d delivered", len(r.log))
+		}
+		close(free)
+		synctest.Wait()
+		for i, text := range r.log {
+			if text != strconv.Itoa(i) {
+				t.Fatalf("delivered %s in the place of %d", text, i)
+			}
+		}
+		if len(r.log) != limit+1 {
+			t.Errorf("%d delivered", len(r.log))
+		}
+		r.close()
+	})
 }
