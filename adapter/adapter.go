@@ -156,7 +156,8 @@ type Stats struct {
 	Published, Received uint64
 
 	// Dropped counts messages that were to be published and were not: beyond
-	// the bound of the backlog, or lost with a connection.
+	// a bound of the backlog, refused by a back-end that fails fast, or lost
+	// with a connection.
 	Dropped uint64
 
 	// Malformed counts messages from the bus that were skipped because they

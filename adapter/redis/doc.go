@@ -11,8 +11,9 @@
 //
 // Messages are delivered at most once, and in order for each sender and
 // namespace. While Redis is away nobody is blocked: what is published waits in
-// a bounded backlog, beyond which the oldest is dropped and counted, and the
-// backlog is sent when Redis is back and this node hears the others again. What
+// a backlog that is bounded by number, bytes and age, beyond which the oldest is
+// dropped and counted, and the backlog is sent when Redis is back and this node
+// hears the others again; with [WithFailFast] it is an error instead. What
 // was under way when the connection broke may have arrived or not; it is
 // counted as dropped and never sent twice.
 //
@@ -54,7 +55,8 @@
 // The protocols carry one value in the acknowledgement of a client or of a
 // server-side event: of several, the first reaches other nodes.
 //
-// Changes of the connection are logged once each. The client, go-redis, prints
+// Changes of the connection are logged once each, and told by
+// [Backend.OnStatus]. The client, go-redis, prints
 // some errors of its own to standard error, which its SetLogger turns off.
 //
 // Whoever can publish on the Redis can speak for every node: the protocols

@@ -82,6 +82,7 @@ func testOutage(t *testing.T, r instance, opts ...redis.Option) {
 	if stats.Reconnects != 1 || stats.Dropped != 0 || stats.Published != 2200 {
 		t.Errorf("%+v", stats)
 	}
+	eventually(t, "it is logged", func() bool { return a.log.count("\n") >= 3 })
 	if a.log.count("\n") != 3 || a.log.count("connection lost") != 1 || a.log.count("connection resumed") != 1 {
 		t.Errorf("log:\n%s", a.log)
 	}

@@ -181,6 +181,7 @@ func TestUnreachableAtStart(t *testing.T) {
 	n.emit(`["early"]`)
 	r.restart()
 	n.ready()
+	eventually(t, "it is logged", func() bool { return n.log.count("\n") >= 2 })
 	if c := n.log.count("\n"); c != 2 || n.log.count("cannot connect") != 1 || n.log.count("redis: connected") != 1 {
 		t.Errorf("log:\n%s", n.log)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,7 +33,7 @@ func (h *history) add(s adapter.Status) {
 func (h *history) all() []adapter.Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]adapter.Status(nil), h.states...)
+	return slices.Clone(h.states)
 }
 
 // await waits for states, of which each is connected or not, and fails if
@@ -87,6 +88,7 @@ func TestStatus(t *testing.T) {
 			r.restart()
 			n.ready()
 			h.await(t, false, true, false, true)
+			eventually(t, "it is logged", func() bool { return n.log.count("\n") >= 4 })
 			if lines := n.log.count("\n"); lines != 4 {
 				t.Errorf("log:\n%s", n.log)
 			}

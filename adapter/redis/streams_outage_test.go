@@ -214,6 +214,7 @@ func TestStreamsFreshRedis(t *testing.T) {
 		t.Errorf("%+v", stats)
 	}
 	a.ready()
+	eventually(t, "it is logged", func() bool { return a.log.count("\n") >= 3 })
 	if a.log.count("connection lost") != 1 || a.log.count("connection resumed") != 1 {
 		t.Errorf("log:\n%s", a.log)
 	}

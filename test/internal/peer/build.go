@@ -25,7 +25,7 @@ type program struct {
 // the path of the program. A test binary builds each package once, with the race detector if it has it itself.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
-	return built(t, pkg, race)
+	return built(t, pkg, Race)
 }
 
 // BuildForeign is Build for a program whose races are those of another project: it never has the race detector.
@@ -60,7 +60,7 @@ func build(t testing.TB, pkg string, race bool) program {
 	}
 	path := filepath.Join(builds.dir, filepath.Base(pkg)+strconv.Itoa(len(builds.programs))+".exe")
 	args := []string{"build", "-buildvcs=false", "-o", path}
-	if race {
+	if Race {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, pkg)...)

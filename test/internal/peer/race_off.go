@@ -2,5 +2,5 @@
 
 package peer
 
-// race says if this test binary has the race detector.
-const race = false
+// Race says if this test binary has the race detector.
+const Race = false
