@@ -93,3 +93,23 @@ func (c *census) settle(nodes int64, late bool) bool {
 	c.nodes = nodes
 	return true
 }
+
+// count returns the number of subscribers of each channel. It may be called
+// from any goroutine.
+func (p *publisher) count(ctx context.Context, names []string) (map[string]int64, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	cluster, ok := p.client.(*goredis.ClusterClient)
+	if !ok {
+		return numSub(ctx, p.client, p.sharded, names)
+	}
+	// Each server of a cluster counts its own subscribers, replicas included.
+	sum := counts{sharded: p.sharded}
+	if err := cluster.ForEachMaster(ctx, sum.add(names)); err != nil {
+		return nil, err
+	}
+	// A replica that is away has no subscribers.
+	_ = cluster.ForEachSlave(ctx, sum.add(names))
+	return sum.total, nil
+}
