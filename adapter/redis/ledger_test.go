@@ -182,6 +182,10 @@ func testLedger(t *testing.T, o outage, opts []redis.Option) {
 		if got := len(n.ledger(t, n.name)); got != n.sent {
 			t.Errorf("%s delivered %d of its own %d", n.name, got, n.sent)
 		}
+		eventually(t, "all are counted", func() bool {
+			stats := other.backend.Stats()
+			return stats.Published+stats.Dropped >= uint64(other.sent)
+		})
 		got, stats := len(n.ledger(t, other.name)), other.backend.Stats()
 		lost := other.sent - got
 		t.Logf("%s received %d of %d, and %d are counted", n.name, got, other.sent, stats.Dropped)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/roomspan/roomspan/adapter"
 )
@@ -59,6 +61,55 @@ func TestQueueBoundsBytes(t *testing.T) {
 	if batch := q.take(nil, 10, 50); len(batch) != 1 {
 		t.Errorf("after close, a batch of %d", len(batch))
 	}
+}
+
+// TestQueueExpires holds that a message waits for no longer than its age, from
+// when it was queued, or from when nothing could be sent any more.
+func TestQueueExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1000, 1<<20)
+		const age = time.Minute
+		push := func(from, to int) {
+			for i := from; i < to; i++ {
+				if _, err := q.push(outgoing{channel: strconv.Itoa(i)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		push(0, 300)
+		batch := q.take(nil, 100, 1<<20)
+		time.Sleep(time.Hour)
+		if left, dropped := q.expire(batch, age); dropped > 0 || len(left) != 100 {
+			t.Fatalf("%d dropped of what flows", dropped)
+		}
+		q.hold(nil)
+		time.Sleep(age / 2)
+		push(300, 600)
+		time.Sleep(age / 2)
+		if _, dropped := q.expire(batch, age); dropped > 0 {
+			t.Fatalf("%d dropped too early", dropped)
+		}
+		time.Sleep(1)
+		if left, dropped := q.expire(batch, 0); dropped > 0 || len(left) != 100 {
+			t.Fatalf("%d dropped without a limit", dropped)
+		}
+		batch, dropped := q.expire(batch, age)
+		if dropped != 300 || len(batch) != 0 || q.len() != 300 || q.oldest().channel != "300" {
+			t.Fatalf("%d dropped, %d taken, %d left", dropped, len(batch), q.len())
+		}
+		q.release()
+		push(600, 900)
+		time.Sleep(time.Hour)
+		q.hold(nil)
+		if _, dropped := q.expire(nil, age); dropped != 300 {
+			t.Fatalf("%d dropped after another hold", dropped)
+		}
+		for i, m := range q.take(nil, 1000, 1<<20) {
+			if m.channel != strconv.Itoa(600+i) {
+				t.Fatalf("%s is in the place of %d", m.channel, 600+i)
+			}
+		}
+	})
 }
 
 func BenchmarkQueue(b *testing.B) {
