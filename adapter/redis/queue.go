@@ -194,6 +194,8 @@ func (q *queue) release() {
 // expire drops what has waited for longer than age, and returns how many that
 // are; so too of what was taken before, which it returns. A message that was
 // queued before the queue was held has waited since then, at least.
+//
+// It may be much; who publishes meanwhile waits for one part of it at most.
 func (q *queue) expire(taken []outgoing, age time.Duration) (left []outgoing, dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -201,18 +203,20 @@ func (q *queue) expire(taken []outgoing, age time.Duration) (left []outgoing, dr
 		return taken, 0
 	}
 	limit := time.Now().Add(-age)
-	old := func(m *outgoing) bool {
+	old := func(m outgoing) bool {
 		if m.queued.IsZero() {
 			return q.heldSince.Before(limit)
 		}
 		return m.queued.Before(limit)
 	}
-	before := len(taken)
-	left = slices.DeleteFunc(taken, func(m outgoing) bool { return old(&m) })
-	dropped = before - len(left)
-	for q.count > 0 && old(q.oldest()) {
+	left = slices.DeleteFunc(taken, old)
+	dropped = len(taken) - len(left)
+	for q.count > 0 && old(*q.oldest()) {
 		q.pop()
-		dropped++
+		if dropped++; dropped%chunkSize == 0 {
+			q.mu.Unlock()
+			q.mu.Lock()
+		}
 	}
 	return left, dropped
 }

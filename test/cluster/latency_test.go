@@ -93,8 +93,8 @@ type fleet struct {
 	sentIn [2][maxSent]atomic.Int32
 }
 
-// rawClient is a client with what it has measured, and what it has received. All but conn is that of its reading
-// goroutine.
+// rawClient is a client with what it has measured, and what it has received. All but the connection and the atomic values
+// belongs to its reading goroutine.
 type rawClient struct {
 	*wsConn
 	node   int
@@ -107,8 +107,10 @@ type rawClient struct {
 	echoes  int
 	next    [2]int // the next broadcast of each node
 	missed  [2]int // broadcasts of each node that did not come
-	across  atomic.Int32
 	problem error
+
+	here   atomic.Int64 // echoes, and broadcasts of the same node, that have come
+	across atomic.Int32 // the last broadcast of the other node
 }
 
 func startFleet(t *testing.T, a, b *peer.Process) *fleet {
@@ -183,6 +185,7 @@ func (c *rawClient) readAll() {
 			c.echoes++
 			p := c.echoIn[n].Load()
 			c.took[p] = append(c.took[p], time.Duration(now-c.echoAt[n].Load()))
+			c.here.Add(1)
 		case strings.HasPrefix(text, `42["msg",`):
 			if _, err := fmt.Sscanf(text, `42["msg",%d,"%d"]`, &n, &from); err != nil || n < c.next[from] {
 				c.problem = fmt.Errorf("%s where %d was due", text, c.next[from])
@@ -196,6 +199,7 @@ func (c *rawClient) readAll() {
 			}
 			p := c.fleet.sentIn[from][n].Load()
 			c.bcast[p] = append(c.bcast[p], time.Duration(now-c.fleet.sentAt[from][n].Load()))
+			c.here.Add(1)
 		}
 	}
 }
@@ -223,9 +227,12 @@ func (f *fleet) finish() {
 	}
 	close(f.stop)
 	f.sends.Wait()
-	time.Sleep(500 * time.Millisecond) // for what is under way
-	for _, clients := range f.clients {
-		for _, c := range clients {
+	deadline := time.Now().Add(patience)
+	for i, clients := range f.clients {
+		for k, c := range clients {
+			for due := int64(f.sent[i][k] + f.bcasts[i]); c.here.Load() < due && time.Now().Before(deadline); {
+				time.Sleep(10 * time.Millisecond)
+			}
 			_ = c.Close()
 		}
 	}
