@@ -208,14 +208,18 @@ func (e *ear) hearing() {
 // touch implements [keeper].
 func (e *ear) touch() { e.listener.link.touch() }
 
-// confirmed notes that a channel is heard.
-func (e *ear) confirmed(name string) {
+// confirmed notes that a channel is heard, if the confirmation is that of its
+// last subscription, which is not to change meanwhile: the channel may be given
+// up and subscribed to again at any moment.
+func (e *ear) confirmed(name string) (awaited bool) {
 	l := e.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c := l.channels[name]; c != nil && c.ear == e {
+	last, awaited := e.sub.confirmed(name)
+	if c := l.channels[name]; last && c != nil && c.ear == e {
 		l.settle(c)
 	}
+	return awaited
 }
 
 // unsubscribed looks for another place for a channel that Redis has ended

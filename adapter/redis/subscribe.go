@@ -339,23 +339,31 @@ func (s *subscriber) confirm(v *goredis.Subscription) {
 	default:
 		return
 	}
-	s.mu.Lock()
-	if n := s.removed[v.Channel]; n > 0 {
-		if s.removed[v.Channel]--; n == 1 {
-			delete(s.removed, v.Channel)
-		}
-		s.mu.Unlock()
-		return // the next one is that of a later subscription
-	}
-	awaited := !s.wanted[v.Channel].room
-	delete(s.unconfirmed, v.Channel)
-	s.mu.Unlock()
+	var awaited bool
 	if s.ear != nil {
-		s.ear.confirmed(v.Channel)
+		awaited = s.ear.confirmed(v.Channel)
+	} else {
+		_, awaited = s.confirmed(v.Channel)
 	}
 	if awaited {
 		s.keeper.touch()
 	}
+}
+
+// confirmed takes a confirmation. It reports whether that is of the last
+// subscription to the channel, not of one that was removed, and whether
+// somebody waits for it.
+func (s *subscriber) confirmed(name string) (last, awaited bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.removed[name]; n > 0 {
+		if s.removed[name]--; n == 1 {
+			delete(s.removed, name)
+		}
+		return false, false
+	}
+	delete(s.unconfirmed, name)
+	return true, !s.wanted[name].room
 }
 
 // write carries out changes and asks for signs of life until the session ends.
