@@ -176,6 +176,7 @@ func (b *bench) once(w work, p *peer) (figures, error) {
 		if err != nil {
 			return figures{}, err
 		}
+		pr.writes = b.profiles != "" && strings.HasPrefix(p.name, "Roomspan")
 		servers = append(servers, pr)
 	}
 	return w.run(b, servers)

@@ -61,8 +61,9 @@ func (p *peer) can(ability string) bool {
 
 // process is a program that was started.
 type process struct {
-	cmd  *exec.Cmd
-	addr string
+	cmd    *exec.Cmd
+	addr   string
+	writes bool // profiles, when it is asked to end
 }
 
 func freePort() (int, error) {
@@ -101,7 +102,7 @@ func launch(cmd *exec.Cmd, addr, word string) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	pr := &process{cmd, addr}
+	pr := &process{cmd: cmd, addr: addr}
 	up := make(chan bool, 1)
 	go func() {
 		sc := bufio.NewScanner(out)
@@ -127,12 +128,16 @@ func launch(cmd *exec.Cmd, addr, word string) (*process, error) {
 	return nil, fmt.Errorf("%s: %w", cmd.Path, err)
 }
 
-// stop ends the program.
+// stop ends the program: at once, unless it has something to write first.
 func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	kill := time.AfterFunc(3*time.Second, func() { _ = p.cmd.Process.Kill() })
+	if !p.writes {
+		_ = p.cmd.Process.Kill()
+	} else {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		kill := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
+		defer kill.Stop()
+	}
 	_ = p.cmd.Wait()
-	kill.Stop()
 }
 
 // cpu returns the processor time that the program has used.
