@@ -29,6 +29,7 @@ type bench struct {
 	dir      string // where programs are built, and certificates lie
 	profiles string // where Roomspan writes profiles; "" for nowhere
 	profiled int
+	keep     bool // rows of works that are not measured
 	peers    []*peer
 	works    []work
 }
@@ -47,6 +48,7 @@ func main() {
 	flag.IntVar(&b.idle, "idle", 15000, "idle connections")
 	flag.DurationVar(&b.idleFor, "idle-for", 130*time.Second, "how long they are idle before their memory is looked at")
 	flag.StringVar(&b.profiles, "profiles", "", "folder for profiles of Roomspan, one for each run; none: none")
+	flag.BoolVar(&b.keep, "keep", false, "keep in the document what it says of works and servers that are not measured")
 	builds := flag.String("builds", "", "programs, with commas between them: compare these builds of test/testserver, and nothing else")
 	onlyGrowth := flag.Bool("growth", false, "measure only how the costs of rooms and nodes grow with their number, in this process")
 	flag.Parse()

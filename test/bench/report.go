@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -29,6 +30,12 @@ func write(dir string, rows []row, b *bench) error {
 	if err := os.MkdirAll(filepath.Join(dir, "benchmarks"), 0o755); err != nil {
 		return err
 	}
+	if b.keep {
+		var err error
+		if rows, err = kept(dir, rows); err != nil {
+			return err
+		}
+	}
 	figures, err := json.MarshalIndent(rows, "", "  ")
 	if err != nil {
 		return err
@@ -49,6 +56,28 @@ func write(dir string, rows []row, b *bench) error {
 	}
 	doc.WriteString("\n" + notes)
 	return os.WriteFile(filepath.Join(dir, "benchmarks.md"), []byte(doc.String()), 0o644)
+}
+
+// kept returns the rows that were written before, with those of the works that
+// were measured now in their places.
+func kept(dir string, rows []row) ([]row, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "benchmarks", "figures.json"))
+	if err != nil {
+		return nil, err
+	}
+	var before []row
+	if err := json.Unmarshal(text, &before); err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		same := func(o row) bool { return o.Group == r.Group && o.Work == r.Work && o.Server == r.Server }
+		if i := slices.IndexFunc(before, same); i >= 0 {
+			before[i] = r
+		} else {
+			before = append(before, r)
+		}
+	}
+	return before, nil
 }
 
 const head = `# Benchmarks
