@@ -2,6 +2,7 @@ package redis
 
 import (
 	"cmp"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -28,6 +29,22 @@ func (id streamID) String() string {
 
 func (id streamID) compare(other streamID) int {
 	return cmp.Or(cmp.Compare(id.ms, other.ms), cmp.Compare(id.seq, other.seq))
+}
+
+// next returns the least id after this one.
+func (id streamID) next() streamID {
+	if id.seq == math.MaxUint64 {
+		return streamID{id.ms + 1, 0}
+	}
+	return streamID{id.ms, id.seq + 1}
+}
+
+// prev returns the greatest id before this one, which is not zero.
+func (id streamID) prev() streamID {
+	if id.seq == 0 {
+		return streamID{id.ms - 1, math.MaxUint64}
+	}
+	return streamID{id.ms, id.seq - 1}
 }
 
 // streamHash is the hash by which Node chooses the stream of a namespace: of

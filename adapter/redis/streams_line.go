@@ -293,7 +293,10 @@ func (l *line) found(seq uint64, id streamID) {
 		}
 	}
 	if l.blankFirst != 0 && l.blankFirst <= seq {
-		l.floor, l.blankFirst = id, seq+1
+		if l.floor.compare(id) < 0 { // else Redis has failed over
+			l.floor = id
+		}
+		l.blankFirst = seq + 1
 		if l.blankLast <= seq {
 			l.blankFirst, l.blankLast = 0, 0
 		}
