@@ -12,3 +12,6 @@ func NewDeflateConn(nc net.Conn, early []byte, opt *Options) *Conn {
 	c.deflate = true
 	return c
 }
+
+// Borrows reports whether the connection has a buffer of the pool.
+func (c *Conn) Borrows() bool { return c.in != nil }

@@ -69,7 +69,13 @@ var ErrIdle = errors.New("ws: idle")
 // Await waits for the first bytes after ErrIdle. It is for a goroutine that
 // has done nothing yet: its stack stays the smallest there is as long as it
 // waits, while one that has handled a message never shrinks to that again.
-func (c *Conn) Await() error { return c.read() }
+func (c *Conn) Await() error {
+	err := c.read()
+	if err != nil {
+		c.drop()
+	}
+	return err
+}
 
 // read brings at least one more byte, into the message under way if its frame
 // is longer than a buffer, else into the buffer.

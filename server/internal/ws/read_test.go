@@ -401,3 +401,24 @@ type discard struct{}
 func (discard) Message(bool, []byte) error { return nil }
 func (discard) Ping([]byte) error          { return nil }
 func (discard) BatchEnd() bool             { return false }
+
+// Ten thousand idle clients that go at once would else leave ten thousand
+// buffers to the collector.
+func TestAwaitGivesItsBufferBackAtTheEnd(t *testing.T) {
+	for name, connect := range map[string]pair{"tcp": tcp, "pipe": pipe} {
+		t.Run(name, func(t *testing.T) {
+			nc, client := connect(t)
+			defer nc.Close()
+			if err := client.Close(); err != nil {
+				t.Fatal(err)
+			}
+			conn := ws.NewConn(nc, nil, options)
+			if err := conn.Await(); !errors.Is(err, io.EOF) {
+				t.Errorf("Await: %v, want io.EOF", err)
+			}
+			if conn.Borrows() {
+				t.Error("a buffer was kept")
+			}
+		})
+	}
+}
