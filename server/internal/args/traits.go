@@ -23,6 +23,10 @@ var (
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
+// DecodesItself reports whether a type, or one that it can reach, has its own
+// UnmarshalJSON or UnmarshalText.
+func DecodesItself(t reflect.Type) bool { return traitsOf(t)&ownTrait != 0 }
+
 func traitsOf(t reflect.Type) traits {
 	if tr, ok := allTraits.Load(t); ok {
 		return tr.(traits)

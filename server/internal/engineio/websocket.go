@@ -46,14 +46,16 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, h http.
 func (s *Session) serve(r *wsReader) {
 	err := r.conn.Serve(r)
 	if err == ws.ErrIdle {
-		s.srv.wg.Go(func() { s.await(r) })
+		s.srv.wg.Add(1)
+		go s.await(r) // not by wg.Go, which allocates twice for each heartbeat
 		return
 	}
 	s.ended(r, err)
 }
 
-// await waits until an idle client sends something.
+// await waits until an idle client sends something. It is a goroutine of its own.
 func (s *Session) await(r *wsReader) {
+	defer s.srv.wg.Done()
 	if err := r.conn.Await(); err != nil {
 		s.ended(r, err)
 		return

@@ -39,6 +39,7 @@ type Conn struct {
 	// Of the reading goroutine:
 	in         *readBuffer // holds what has come at [start:end]; nil if there is nothing
 	start, end int16
+	idle       bool      // the read under way is of Await
 	deflate    bool      // permessage-deflate has been agreed on; set before Serve
 	under      *assembly // the message under way; nil if there is none
 	op         readOp
@@ -54,31 +55,33 @@ type assembly struct {
 	rest      int    // payload bytes of frame that have not come
 }
 
-// The sizes of what is read into. The larger one is for a plain socket, which
-// borrows a buffer when there are bytes to put in it and gives it back before it
-// waits: the beginning of a message that has not come as a whole is moved to the
-// smaller one, or is an assembly if it does not fit there.
+// The sizes of what is read into. A plain socket borrows a buffer when there are
+// bytes to put in it and gives it back before it waits: the largest one, but the
+// smallest after a client was idle, who mostly sends a pong. Where the beginning
+// of a message has come that fits the one in the middle, it is moved there; else
+// it is an assembly.
 const (
+	idleBufferSize  = 512
 	bufferSize      = 4 << 10
 	largeBufferSize = 16 << 10
 )
 
-type readBuffer struct{ bytes []byte }
+type readBuffer struct {
+	bytes []byte
+	pool  *sync.Pool
+}
 
-var (
-	buffers      = sync.Pool{New: func() any { return &readBuffer{make([]byte, bufferSize)} }}
-	largeBuffers = sync.Pool{New: func() any { return &readBuffer{make([]byte, largeBufferSize)} }}
-)
+var idleBuffers, buffers, largeBuffers sync.Pool
 
-func (b *readBuffer) large() bool { return len(b.bytes) > bufferSize }
-
-func (b *readBuffer) free() {
-	if b.large() {
-		largeBuffers.Put(b)
-	} else {
-		buffers.Put(b)
+func init() {
+	for size, pool := range map[int]*sync.Pool{
+		idleBufferSize: &idleBuffers, bufferSize: &buffers, largeBufferSize: &largeBuffers,
+	} {
+		pool.New = func() any { return &readBuffer{make([]byte, size), pool} }
 	}
 }
+
+func (b *readBuffer) free() { b.pool.Put(b) }
 
 // NewConn returns a Conn over nc, on which the handshake has been done. early
 // is what the peer sent behind it; the Conn owns it.

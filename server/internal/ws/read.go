@@ -70,7 +70,9 @@ var ErrIdle = errors.New("ws: idle")
 // has done nothing yet: its stack stays the smallest there is as long as it
 // waits, while one that has handled a message never shrinks to that again.
 func (c *Conn) Await() error {
+	c.idle = true
 	err := c.read()
+	c.idle = false
 	if err != nil {
 		c.drop()
 	}
@@ -97,10 +99,10 @@ func (c *Conn) read() error {
 	return err
 }
 
-// compact moves what has come to the beginning of a small buffer.
+// compact moves what has come to the beginning of a buffer of the middle size.
 func (c *Conn) compact() {
 	b := c.in
-	if b.large() {
+	if b.pool != &buffers {
 		c.in = buffers.Get().(*readBuffer)
 		defer b.free()
 	}
@@ -116,7 +118,11 @@ func (c *Conn) target() (dst []byte, borrowed bool) {
 	}
 	if c.in == nil {
 		pool := &buffers
-		if c.raw != nil {
+		switch {
+		case c.raw == nil:
+		case c.idle:
+			pool = &idleBuffers
+		default:
 			pool = &largeBuffers
 		}
 		c.in = pool.Get().(*readBuffer)

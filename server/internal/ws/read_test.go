@@ -422,3 +422,32 @@ func TestAwaitGivesItsBufferBackAtTheEnd(t *testing.T) {
 		})
 	}
 }
+
+// What comes after Await may be longer than what it reads into.
+func TestAwaitIsTheBeginningOfAnyMessage(t *testing.T) {
+	for _, size := range []int{0, 1, 500, 505, 506, 512, 1000, 4000, 4090, 5000, 16_384, 90_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			nc, client := tcp(t)
+			defer nc.Close()
+			want := []string{"t:" + strings.Repeat("a", size), "t:b", "t:" + strings.Repeat("c", size)}
+			go func() {
+				defer client.Close()
+				for _, m := range want {
+					if _, err := io.WriteString(client, text(m[2:])); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+			conn, c := ws.NewConn(nc, nil, options), new(collector)
+			if err := conn.Await(); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.Serve(c); !errors.Is(err, io.EOF) {
+				t.Errorf("Serve: %v, want io.EOF", err)
+			}
+			if fmt.Sprint(c.got) != fmt.Sprint(want) {
+				t.Errorf("got %.100q, want %.100q", c.got, want)
+			}
+		})
+	}
+}
