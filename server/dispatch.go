@@ -25,6 +25,7 @@ func (s *Socket) handle(ev *Event) {
 		s.runHandlers(ev, &sets, nil)
 		return
 	}
+	ev.kept = true
 	s.runMiddleware(ev, sets, chain)
 }
 
@@ -45,6 +46,9 @@ func (s *Socket) runHandlers(ev *Event, sets *[3]*handlerSet, gathered *[]error)
 
 func (s *Socket) runEach(ev *Event, handlers []*entry[func(*Event) error], gathered *[]error) int {
 	for _, h := range handlers {
+		if !h.lends {
+			ev.kept = true
+		}
 		err := s.guard(func() error { return h.f(ev) })
 		switch {
 		case err == nil:

@@ -20,8 +20,10 @@ type Event struct {
 	name   string  // set by the registry when a handler is found
 	ackID  uint64
 	asks   bool
+	kept   bool // somebody may hold on to it after its handlers have returned
 	acked  atomic.Bool
 	reply  func(*adapter.Packet) // answers another node
+	text   [shortText]byte       // where the JSON is, if it is short
 }
 
 // values are the elements of a JSON array that a client sent, not yet decoded.
@@ -34,7 +36,7 @@ type values struct {
 
 // keep copies what aliases the reader's buffer, to room if that is enough.
 func (v *values) keep(room []byte, p *parser.Packet) {
-	v.data = append(room, p.Data...)
+	v.data = append(room[:0], p.Data...)
 	v.spans = append(v.room[:0], p.Elements...)
 }
 
@@ -66,30 +68,6 @@ func (v *values) all(codec args.Codec, from int) ([]any, error) {
 		}
 	}
 	return all, nil
-}
-
-// shortEvent is an event with the memory for its JSON: one object instead of
-// two for the collector to look after.
-type shortEvent struct {
-	Event
-	text [shortText]byte
-}
-
-const shortText = 96
-
-// newEvent makes an event that belongs to no socket yet, and has no attachments.
-func newEvent(p *parser.Packet) *Event {
-	var ev *Event
-	var room []byte
-	if len(p.Data) <= shortText {
-		short := new(shortEvent)
-		ev, room = &short.Event, short.text[:0:shortText]
-	} else {
-		ev = new(Event)
-	}
-	ev.ackID, ev.asks = p.ID, p.HasID
-	ev.values.keep(room, p)
-	return ev
 }
 
 func (e *Event) guard(f func() error) error { return e.ns.srv.guard(f) }

@@ -2,7 +2,10 @@ package server
 
 import (
 	"errors"
+	"reflect"
 	"sync/atomic"
+
+	"github.com/roomspan/roomspan/server/internal/args"
 )
 
 // On registers a handler for an event with one argument. An argument that the
@@ -12,7 +15,7 @@ import (
 // it gets an empty one, or the error as with [Reply]. remove takes the handler
 // out again; it may be called from the handler.
 func On[A any](r Registrar, event string, h func(*Socket, A) error) (remove func()) {
-	return r.Handle(event, func(e *Event) error {
+	return typed(r, event, copied[A](), func(e *Event) error {
 		var a A
 		err := e.Decode(&a)
 		if err == nil {
@@ -24,7 +27,7 @@ func On[A any](r Registrar, event string, h func(*Socket, A) error) (remove func
 
 // On2 is [On] for an event with two arguments.
 func On2[A, B any](r Registrar, event string, h func(*Socket, A, B) error) (remove func()) {
-	return r.Handle(event, func(e *Event) error {
+	return typed(r, event, copied[A]() && copied[B](), func(e *Event) error {
 		var (
 			a A
 			b B
@@ -39,7 +42,7 @@ func On2[A, B any](r Registrar, event string, h func(*Socket, A, B) error) (remo
 
 // On3 is [On] for an event with three arguments.
 func On3[A, B, C any](r Registrar, event string, h func(*Socket, A, B, C) error) (remove func()) {
-	return r.Handle(event, func(e *Event) error {
+	return typed(r, event, copied[A]() && copied[B]() && copied[C](), func(e *Event) error {
 		var (
 			a A
 			b B
@@ -58,7 +61,7 @@ func On3[A, B, C any](r Registrar, event string, h func(*Socket, A, B, C) error)
 func Once[A any](r Registrar, event string, h func(*Socket, A) error) (remove func()) {
 	var called atomic.Bool
 	registered := make(chan struct{})
-	remove = r.Handle(event, func(e *Event) error {
+	remove = typed(r, event, copied[A](), func(e *Event) error {
 		if !called.CompareAndSwap(false, true) {
 			return nil
 		}
@@ -81,7 +84,7 @@ func Once[A any](r Registrar, event string, h func(*Socket, A) error) (remove fu
 // any other. Errors that are no ClientError go to the log and the error
 // handler.
 func Reply[A, R any](r Registrar, event string, h func(*Socket, A) (R, error)) (remove func()) {
-	return r.Handle(event, func(e *Event) error {
+	return typed(r, event, copied[A](), func(e *Event) error {
 		var a A
 		if err := e.Decode(&a); err != nil {
 			return e.fail(err)
@@ -93,7 +96,7 @@ func Reply[A, R any](r Registrar, event string, h func(*Socket, A) (R, error)) (
 
 // Reply2 is [Reply] for an event with two arguments.
 func Reply2[A, B, R any](r Registrar, event string, h func(*Socket, A, B) (R, error)) (remove func()) {
-	return r.Handle(event, func(e *Event) error {
+	return typed(r, event, copied[A]() && copied[B](), func(e *Event) error {
 		var (
 			a A
 			b B
@@ -108,7 +111,7 @@ func Reply2[A, B, R any](r Registrar, event string, h func(*Socket, A, B) (R, er
 
 // Reply3 is [Reply] for an event with three arguments.
 func Reply3[A, B, C, R any](r Registrar, event string, h func(*Socket, A, B, C) (R, error)) (remove func()) {
-	return r.Handle(event, func(e *Event) error {
+	return typed(r, event, copied[A]() && copied[B]() && copied[C](), func(e *Event) error {
 		var (
 			a A
 			b B
@@ -121,6 +124,21 @@ func Reply3[A, B, C, R any](r Registrar, event string, h func(*Socket, A, B, C) 
 		return e.answer(v, err)
 	})
 }
+
+// typed registers a handler that decodes the arguments of an event and gives the
+// event itself to nobody. With copied, what it decodes is all its own, too.
+func typed(r Registrar, event string, copied bool, h func(*Event) error) (remove func()) {
+	if own, ok := r.(interface {
+		handleTyped(event string, h func(*Event) error, lends bool) (remove func())
+	}); ok {
+		return own.handleTyped(event, h, copied)
+	}
+	return r.Handle(event, h)
+}
+
+// copied reports whether a decoded A surely holds nothing of the JSON text: a
+// type that decodes itself should copy what it keeps, but may not.
+func copied[A any]() bool { return !args.DecodesItself(reflect.TypeFor[A]()) }
 
 // guarded calls a handler whose client waits for an answer also if it panics.
 func guarded[R any](e *Event, h func() (R, error)) (v R, err error) {

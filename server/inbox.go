@@ -146,6 +146,7 @@ func (s *Socket) work() {
 		c.mu.Unlock()
 		if t.event != nil {
 			s.handle(t.event)
+			t.event.release()
 		} else {
 			s.step(t)
 		}

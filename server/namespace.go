@@ -96,7 +96,11 @@ func appendTo[T any](mu sync.Locker, list *atomic.Pointer[[]T], v T) {
 // told, and the handler never called. [On] and [Reply] are the typed forms.
 // remove takes the handler out again.
 func (ns *Namespace) Handle(event string, h func(*Event) error) (remove func()) {
-	return ns.srv.register(&ns.handlers, event, h)
+	return ns.srv.register(&ns.handlers, event, h, false)
+}
+
+func (ns *Namespace) handleTyped(event string, h func(*Event) error, lends bool) (remove func()) {
+	return ns.srv.register(&ns.handlers, event, h, lends)
 }
 
 // OnAny registers a handler for all events, which runs before those that are

@@ -22,7 +22,10 @@ type middleware = func(e *Event, next func() error) error
 
 // entry is a function that was registered. Its address is its identity:
 // functions cannot be compared.
-type entry[F any] struct{ f F }
+type entry[F any] struct {
+	f     F
+	lends bool // an event that f is given is as before when f has returned, and nobody holds on to it
+}
 
 // registry are the handlers of a namespace or a socket. Reading takes no lock;
 // the zero value is empty, and so is nil.
@@ -62,8 +65,7 @@ func without[F any](list []*entry[F], e *entry[F]) []*entry[F] {
 	return slices.DeleteFunc(slices.Clone(list), func(o *entry[F]) bool { return o == e })
 }
 
-func (r *registry) add(event string, h func(*Event) error) (remove func()) {
-	e := &entry[func(*Event) error]{h}
+func (r *registry) add(event string, e *entry[func(*Event) error]) (remove func()) {
 	r.change(func(set *handlerSet) { set.replace(event, with(set.of(event), e)) })
 	return func() {
 		r.change(func(set *handlerSet) { set.replace(event, without(set.of(event), e)) })
@@ -71,7 +73,7 @@ func (r *registry) add(event string, h func(*Event) error) (remove func()) {
 }
 
 func (r *registry) addCatchAll(h func(*Event) error) (remove func()) {
-	e := &entry[func(*Event) error]{h}
+	e := &entry[func(*Event) error]{f: h}
 	r.change(func(set *handlerSet) { set.catchAll = with(set.catchAll, e) })
 	return func() {
 		r.change(func(set *handlerSet) { set.catchAll = without(set.catchAll, e) })
@@ -79,7 +81,7 @@ func (r *registry) addCatchAll(h func(*Event) error) (remove func()) {
 }
 
 func (r *registry) addMiddleware(f middleware) (remove func()) {
-	e := &entry[middleware]{f}
+	e := &entry[middleware]{f: f}
 	r.change(func(set *handlerSet) { set.middleware = with(set.middleware, e) })
 	return func() {
 		r.change(func(set *handlerSet) { set.middleware = without(set.middleware, e) })
@@ -139,7 +141,7 @@ func (set *handlerSet) find(ev *Event) []*entry[func(*Event) error] {
 	return r.handlers
 }
 
-func (s *Server) register(r *registry, event string, h func(*Event) error) (remove func()) {
+func (s *Server) register(r *registry, event string, h func(*Event) error, lends bool) (remove func()) {
 	if parser.Reserved(event) {
 		s.cfg.logger.Error("socket.io: handler for a reserved event", "event", event)
 		if f := s.cfg.errorHandler; f != nil {
@@ -147,5 +149,5 @@ func (s *Server) register(r *registry, event string, h func(*Event) error) (remo
 		}
 		return func() {}
 	}
-	return r.add(event, h)
+	return r.add(event, &entry[func(*Event) error]{h, lends})
 }

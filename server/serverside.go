@@ -67,7 +67,7 @@ func (ns *Namespace) ServerSide() Registrar { return serverSide{ns} }
 type serverSide struct{ ns *Namespace }
 
 func (r serverSide) Handle(event string, h func(*Event) error) (remove func()) {
-	return r.ns.srv.register(&r.ns.serverSide, event, h)
+	return r.ns.srv.register(&r.ns.serverSide, event, h, false)
 }
 
 // ServerSideEvent implements adapter.Host. An event without a handler goes

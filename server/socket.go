@@ -196,7 +196,11 @@ func (s *Socket) only(flags adapter.Flags) Target {
 // Handle registers a handler for events of this socket alone, beside those of
 // the namespace, which run first. See [Namespace.Handle].
 func (s *Socket) Handle(event string, h func(*Event) error) (remove func()) {
-	return s.ns.srv.register(s.registry(), event, h)
+	return s.ns.srv.register(s.registry(), event, h, false)
+}
+
+func (s *Socket) handleTyped(event string, h func(*Event) error, lends bool) (remove func()) {
+	return s.ns.srv.register(s.registry(), event, h, lends)
 }
 
 func (s *Socket) registry() *registry {

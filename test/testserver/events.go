@@ -35,13 +35,7 @@ func register(io *server.Server, ns *server.Namespace) {
 		}
 		return e.Ack(args...)
 	})
-	ns.Handle("echo", func(e *server.Event) error {
-		args, err := e.Args()
-		if err != nil {
-			return err
-		}
-		return e.Socket().Emit("echo", args...)
-	})
+	server.On(ns, "echo", func(s *server.Socket, x any) error { return s.Emit("echo", x) })
 	server.On(ns, "plain", func(s *server.Socket, x any) error { return s.Compress(false).Emit("echo", x) })
 	registerRooms(ns)
 	server.Reply(ns, "whoami", func(s *server.Socket, _ any) (identity, error) {
