@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -59,5 +60,26 @@ func TestOnUpgrade(t *testing.T) {
 	join(t, n)
 	if st := n.Stats(); len(notices) != 0 || st.Upgrades != 1 || a.Name() != "/a" {
 		t.Errorf("%d more notices, %d upgrades", len(notices), st.Upgrades)
+	}
+}
+
+// The probe is answered with a write that may wait; its deadline must not cut
+// the client off later.
+func TestUpgradedClientIsReachedAfterTheWriteTimeout(t *testing.T) {
+	const timeout = 100 * time.Millisecond
+	n := start(t, server.WithWriteTimeout(timeout))
+	server.On(n, "echo", func(s *server.Socket, v int) error { return s.Emit("echo", v) })
+	p := poll(t, n)
+	p.post("40")
+	p.get()
+	c := upgrade(t, n, p)
+	time.Sleep(3 * timeout)
+	c.send(`42["echo",1]`)
+	for want := event("echo", "1"); ; {
+		if got := c.next(); got == want {
+			break
+		} else if got == "" {
+			t.Fatal("the client was cut off")
+		}
 	}
 }

@@ -149,7 +149,10 @@ func (c *Conn) WriteAll(b []byte) error {
 		return err
 	}
 	_, err := c.nc.Write(b)
-	return err
+	if err != nil {
+		return err
+	}
+	return c.nc.SetWriteDeadline(time.Time{}) // else it would be that of TryWrite, too
 }
 
 // Linger reads and throws away what the peer still sends, until it closes the

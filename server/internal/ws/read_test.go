@@ -451,3 +451,21 @@ func TestAwaitIsTheBeginningOfAnyMessage(t *testing.T) {
 		})
 	}
 }
+
+// The deadline of a write that waited is not that of later ones: a client that
+// was slow once would be cut off at the first message after WriteTimeout.
+func TestWritesAfterTheDeadlineOfAnEarlierOne(t *testing.T) {
+	nc, client := tcp(t)
+	defer nc.Close()
+	defer client.Close()
+	opt := *options
+	opt.WriteTimeout = 50 * time.Millisecond
+	conn := ws.NewConn(nc, nil, &opt)
+	if err := conn.WriteAll([]byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * opt.WriteTimeout)
+	if n, err := conn.TryWrite([]byte("b")); n != 1 || err != nil {
+		t.Errorf("TryWrite: %d, %v", n, err)
+	}
+}
