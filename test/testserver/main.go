@@ -29,6 +29,7 @@ type flags struct {
 	parser                               string
 	tlsCert, tlsKey                      string
 	pingInterval, pingTimeout, connectIn time.Duration
+	writeTimeout                         time.Duration
 	recovery                             time.Duration
 	maxPayload                           int
 	waitReady, engine                    bool
@@ -53,6 +54,7 @@ func parseFlags() flags {
 	flag.StringVar(&f.cors, "cors", "", "origin that may connect from elsewhere, or *")
 	flag.DurationVar(&f.pingInterval, "ping-interval", 25*time.Second, "heartbeat interval")
 	flag.DurationVar(&f.pingTimeout, "ping-timeout", 20*time.Second, "heartbeat time-out")
+	flag.DurationVar(&f.writeTimeout, "write-timeout", 10*time.Second, "how long a client may take to read one write")
 	flag.DurationVar(&f.connectIn, "connect-timeout", 45*time.Second, "time to join a namespace")
 	flag.DurationVar(&f.recovery, "recovery", 0, "how long the state of a client that was cut off is kept; 0: not at all")
 	flag.IntVar(&f.maxPayload, "max-payload", 1e6, "bytes of the longest message")
@@ -138,6 +140,7 @@ func run() error {
 func newServer(f flags) (*server.Server, error) {
 	opts := []server.Option{
 		server.WithPingInterval(f.pingInterval),
+		server.WithWriteTimeout(f.writeTimeout),
 		server.WithPingTimeout(f.pingTimeout),
 		server.WithConnectTimeout(f.connectIn),
 		server.WithMaxPayload(f.maxPayload),
