@@ -25,7 +25,7 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, id string
 		return
 	}
 	srv.setCookie(w.Header(), id)
-	s.answerPoll(w, r, []*outbound.Message{outbound.Packet(s.openPacket(srv.cfg.WebSocket && !srv.cfg.NoUpgrades))})
+	s.answerPoll(w, r, []*outbound.Message{outbound.Packet(srv.openPacket(s.id, s.v3, srv.cfg.WebSocket && !srv.cfg.NoUpgrades))})
 	s.rcv.Opened()
 }
 

@@ -2,9 +2,9 @@ package engineio
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -125,10 +125,8 @@ func (srv *Server) run(s *Session, r *wsReader) {
 // nil when the server is closed.
 func (srv *Server) newSession(r *http.Request, conn *ws.Conn, id string) *Session {
 	s := &Session{srv: srv, id: id, key: srv.keys.Add(1), conn: conn}
-	if srv.cfg.EIO3 {
-		query := r.URL.Query()
-		s.v3 = version(query) == 3
-		s.inBase64 = query.Get("b64") != ""
+	if s.v3 = srv.speaks3(r); s.v3 {
+		s.inBase64 = r.URL.Query().Get("b64") != ""
 	}
 	s.rcv = srv.cfg.Accept(s, r)
 	srv.mu.Lock()
@@ -178,21 +176,26 @@ func (srv *Server) find(sid string) *Session {
 	return srv.sessions[sid]
 }
 
+// speaks3 reports whether a handshake is of version 3.
+func (srv *Server) speaks3(r *http.Request) bool {
+	return srv.cfg.EIO3 && version(r.URL.Query()) == 3
+}
+
 // openPacket is the first packet of a session (Engine.IO v4, "Handshake").
 // Version 3 has no maxPayload, though Node tells it of it.
-func (s *Session) openPacket(upgrade bool) string {
-	upgrades := ""
+func (srv *Server) openPacket(id string, v3, upgrade bool) string {
+	upgrades, maxPayload := "", ""
 	if upgrade {
 		upgrades = `"` + transportWebSocket + `"`
 	}
-	cfg := &s.srv.cfg
-	maxPayload := ""
-	if !s.v3 {
-		maxPayload = fmt.Sprintf(`,"maxPayload":%d`, cfg.MaxPayload)
+	if !v3 {
+		maxPayload = `,"maxPayload":` + strconv.Itoa(srv.cfg.MaxPayload)
 	}
-	return fmt.Sprintf(`0{"sid":"%s","upgrades":[%s],"pingInterval":%d,"pingTimeout":%d%s}`,
-		s.id, upgrades, cfg.PingInterval.Milliseconds(), cfg.PingTimeout.Milliseconds(), maxPayload)
+	return `0{"sid":"` + id + `","upgrades":[` + upgrades + `],"pingInterval":` + milliseconds(srv.cfg.PingInterval) +
+		`,"pingTimeout":` + milliseconds(srv.cfg.PingTimeout) + maxPayload + `}`
 }
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // ServeHTTP implements http.Handler. The order of its checks is that of
 // engine.io, since clients and test suites see it in the error codes.

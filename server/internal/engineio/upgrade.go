@@ -26,7 +26,7 @@ type upgrade struct {
 // probeWebSocket takes a WebSocket for a session that exists. A second one
 // beside a probe, or after the upgrade, is closed and disturbs nothing.
 func (srv *Server) probeWebSocket(w http.ResponseWriter, r *http.Request, h http.Header, s *Session) {
-	conn, err := ws.Upgrade(w, r, h, &srv.ws)
+	conn, err := ws.Upgrade(w, r, h, &srv.ws, nil)
 	if err != nil {
 		srv.badUpgrade(r, err)
 		return

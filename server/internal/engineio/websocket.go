@@ -24,7 +24,8 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, h http.
 	// Node sets the cookie for polling alone, though a client whose WebSocket
 	// breaks may come back with polling.
 	srv.setCookie(h, id)
-	conn, err := ws.Upgrade(w, r, h, &srv.ws)
+	opening := outbound.Packet(srv.openPacket(id, srv.speaks3(r), false))
+	conn, err := ws.Upgrade(w, r, h, &srv.ws, opening.Frames())
 	if err != nil {
 		srv.release(id)
 		srv.badUpgrade(r, err)
@@ -35,7 +36,7 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, h http.
 		_ = conn.Close()
 		return
 	}
-	s.Send(outbound.Packet(s.openPacket(false)))
+	srv.cfg.Counters.Sent.Add(1)
 	s.rcv.Opened()
 	// net/http keeps the request and its buffers as long as the handler runs.
 	srv.run(s, &wsReader{s: s, conn: conn})

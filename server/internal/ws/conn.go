@@ -144,15 +144,17 @@ func (c *Conn) TryWrite(b []byte) (int, error) {
 
 // WriteAll writes all of b and waits for the peer as long as WriteTimeout
 // allows. It does not keep b.
-func (c *Conn) WriteAll(b []byte) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(c.opt.WriteTimeout)); err != nil {
+func (c *Conn) WriteAll(b []byte) error { return writeWithin(c.nc, b, c.opt.WriteTimeout) }
+
+// writeWithin writes all of b in the time d.
+func writeWithin(nc net.Conn, b []byte, d time.Duration) error {
+	if err := nc.SetWriteDeadline(time.Now().Add(d)); err != nil {
 		return err
 	}
-	_, err := c.nc.Write(b)
-	if err != nil {
+	if _, err := nc.Write(b); err != nil {
 		return err
 	}
-	return c.nc.SetWriteDeadline(time.Time{}) // else it would be that of TryWrite, too
+	return nc.SetWriteDeadline(time.Time{}) // else it would be that of TryWrite, too
 }
 
 // Linger reads and throws away what the peer still sends, until it closes the

@@ -114,7 +114,7 @@ func TestUpgradeNegotiates(t *testing.T) {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				opt := *options
 				opt.Deflate = tt.on
-				c, err := ws.Upgrade(w, r, w.Header(), &opt)
+				c, err := ws.Upgrade(w, r, w.Header(), &opt, nil)
 				if err == nil {
 					agreed <- c.Deflate()
 					_ = c.Close()
