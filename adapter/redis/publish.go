@@ -55,6 +55,9 @@ type publisher struct {
 
 	published, dropped atomic.Uint64
 
+	// notTaken are messages that Redis refused for themselves.
+	notTaken repeatedLine
+
 	// maxAge is for how long a message may wait; 0 for ever.
 	maxAge time.Duration
 
@@ -69,7 +72,6 @@ type publisher struct {
 	pause   backoff           // between attempts meanwhile
 	heard   map[string]int64  // subscribers of the request channels as last seen
 	unheard int               // heartbeats in a row that missed an own subscription
-	refused bool              // Redis refused the last publication
 
 	// audiences are those of the channels of a Redis Cluster as last seen.
 	audiences map[string]audience
@@ -400,28 +402,25 @@ func (p *publisher) exec(ctx context.Context, node goredis.Cmdable, batch []outg
 // settleBatch counts what became of the batch, and keeps what is to be sent
 // again. It reports false if that is to wait.
 func (p *publisher) settleBatch(ctx context.Context, outcomes []outcome, err error) bool {
-	again := p.keep(p.batch, outcomes)
-	published := uint64(0)
+	published, refusals := uint64(0), 0
 	for _, o := range outcomes {
-		if o == accepted {
+		switch o {
+		case accepted:
 			published++
+		case rejected:
+			refusals++
 		}
 	}
+	again := p.keep(p.batch, outcomes)
 	p.published.Add(published)
 	p.dropped.Add(uint64(len(p.batch)-len(again)) - published)
 	clear(p.batch)
 	p.batch = append(p.batch[:0], again...)
 	switch {
 	case err == nil:
-		if !p.sharded {
-			p.refused = false // else that is seen elsewhere
-		}
 	case goredis.HasErrorPrefix(err, "NOPERM") || p.maxLen > 0 && isAnswer(err) && !passes(err):
 		// A PING would succeed, so this is no state of the link.
-		if !p.refused {
-			p.log.Warn("redis: publishing refused", "error", err)
-		}
-		p.refused = true
+		p.noteRefused(refusals, err)
 	case len(again) > 0 && passes(err):
 		// Nor is this: a server that is full or changes its role.
 		if !p.full {
@@ -446,6 +445,14 @@ func (p *publisher) settleBatch(ctx context.Context, outcomes []outcome, err err
 		p.wake()
 	}
 	return true
+}
+
+// noteRefused tells that Redis refuses messages for themselves, as it does where
+// the rights of the user do not go as far.
+func (p *publisher) noteRefused(messages int, err error) {
+	if messages > 0 {
+		p.notTaken.add(messages, p.log, "redis: publishing refused", "error", err)
+	}
 }
 
 // accept ends waiting for Redis to take entries again.

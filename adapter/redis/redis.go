@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -43,8 +42,8 @@ type Backend struct {
 	streams   *streams // nil in the other families
 	cancel    context.CancelFunc
 
-	received, malformed, lost atomic.Uint64
-	complained                atomic.Int64 // when a malformed message was last logged, in Unix nanoseconds
+	received, lost atomic.Uint64
+	malformed      repeatedLine
 
 	mu         sync.Mutex // not held while anything else is called
 	started    bool
@@ -298,15 +297,9 @@ func (b *Backend) busOf(m *goredis.Message) bus {
 	return b.shardedBus(name)
 }
 
-// complain counts a message that was not understood, and logs at most one in a
-// second.
+// complain tells of a message that was not understood.
 func (b *Backend) complain(channel string, err error) {
-	total := b.malformed.Add(1)
-	now, last := time.Now().UnixNano(), b.complained.Load()
-	if now-last < int64(time.Second) || !b.complained.CompareAndSwap(last, now) {
-		return
-	}
-	b.log.Warn("redis: message skipped", "channel", channel, "error", err, "total", total)
+	b.malformed.add(1, b.log, "redis: message skipped", "channel", channel, "error", err)
 }
 
 // Fleet returns the name of the fleet for [adapter.Join]. The Redis is no part
@@ -381,7 +374,7 @@ func (b *Backend) Stats() adapter.Stats {
 		Published:  b.publisher.published.Load(),
 		Received:   b.received.Load(),
 		Dropped:    b.publisher.dropped.Load(),
-		Malformed:  b.malformed.Load(),
+		Malformed:  b.malformed.total.Load(),
 		Lost:       b.lost.Load(),
 		Reconnects: b.link.reconnectCount(),
 	}

@@ -109,7 +109,7 @@ func (p *publisher) sendSharded(ctx context.Context, messages []outgoing) (left 
 		sending.Go(func() { _, _ = to.Exec(ctx) }) // each command has its error
 	}
 	sending.Wait()
-	var refused error
+	refusals, refusal := 0, error(nil)
 	for server, to := range parcels {
 		for i, cmd := range to.cmds {
 			m := messages[to.at[i]]
@@ -134,11 +134,11 @@ func (p *publisher) sendSharded(ctx context.Context, messages []outgoing) (left 
 			case !isReply(err) || forNow(err):
 				cause = err
 			default:
-				refused = err
+				refusals, refusal = refusals+1, err
 			}
 		}
 	}
-	p.noteRefused(refused)
+	p.noteRefused(refusals, refusal) // no state of the link: a PING would succeed
 	for i, m := range messages {
 		if again[i] {
 			left = append(left, m)
@@ -204,15 +204,6 @@ func (p *publisher) follow(ctx context.Context, messages []outgoing, limit time.
 			return !late
 		}
 	}
-}
-
-// noteRefused logs once that Redis refuses what is published: a PING would
-// succeed, so this is no state of the link.
-func (p *publisher) noteRefused(err error) {
-	if err != nil && isReply(err) && !p.refused {
-		p.log.Warn("redis: publishing refused", "error", err)
-	}
-	p.refused = err != nil
 }
 
 // pingAll asks every server that something may be published to.

@@ -59,14 +59,19 @@ func (p *publisher) sendTransient(ctx context.Context, messages []outgoing) erro
 			outcomes[i] = rejected // it was not sent
 		}
 	}
+	refusals := 0
 	for _, o := range outcomes {
 		if o == accepted {
 			p.published.Add(1)
-		} else {
-			p.dropped.Add(1)
+			continue
+		}
+		p.dropped.Add(1)
+		if o == rejected {
+			refusals++
 		}
 	}
 	if isAnswer(err) {
+		p.noteRefused(refusals, err)
 		return nil
 	}
 	return err
