@@ -24,6 +24,7 @@ const idsPrefix = "\x00ids:"
 // the protocol, and what is heard becomes messages for its adapter.
 type namespace struct {
 	backend *Backend
+	host    adapter.Host
 	name    string
 	uid     string
 	channels
@@ -53,6 +54,7 @@ func newNamespace(b *Backend, host adapter.Host) *namespace {
 	uid := adapter.NodeID(host, rand.Text()[:12])
 	n := &namespace{
 		backend:      b,
+		host:         host,
 		name:         host.Namespace(),
 		uid:          uid,
 		channels:     newChannels(b.config.key, host.Namespace(), uid),
@@ -301,27 +303,26 @@ func (n *namespace) broadcastRequest(r *request, m *cluster.Message) (*cluster.M
 }
 
 // receiveLegacy carries out a request that names one socket, and answers if
-// the socket is here.
+// the socket is here. A room of that name is no concern of it.
 func (n *namespace) receiveLegacy(r *request) error {
-	if r.sid == "" {
+	switch {
+	case r.sid == "":
 		return fmt.Errorf("%w: request without opts and sid", errFormat)
+	case r.room == "" && r.kind != typeRemoteDisconnect:
+		return fmt.Errorf("%w: request without opts and room", errFormat)
 	}
-	m := &cluster.Message{
-		Sender: r.uid, Selector: adapter.Selector{Rooms: []string{r.sid}},
-		Rooms: []string{r.room}, CloseConn: r.closeConn,
+	s, here := n.node.Lookup(r.sid)
+	if !here {
+		return nil
 	}
 	switch r.kind {
 	case typeRemoteJoin:
-		m.Type = cluster.AddSockets
+		n.node.Add(s, r.room)
 	case typeRemoteLeave:
-		m.Type = cluster.DelSockets
+		n.node.Del(s, r.room)
 	default:
-		m.Type = cluster.DisconnectSockets
+		n.host.Disconnect(s, r.closeConn)
 	}
-	if !n.node.Wanted(m.Selector) {
-		return nil
-	}
-	n.node.Receive(m)
 	if r.requestID == "" {
 		return nil
 	}

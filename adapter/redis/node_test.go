@@ -3,6 +3,7 @@ package redis_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"iter"
 	"log/slog"
 	"slices"
@@ -145,6 +146,7 @@ type host struct {
 	attachments  [][]byte
 	flags        []adapter.Flags
 	disconnected int
+	cut          []string // "id closeConn", of each that was disconnected
 }
 
 func (h *host) events() []string {
@@ -179,10 +181,11 @@ func (h *host) Describe(s adapter.Socket) adapter.SocketInfo {
 	return adapter.SocketInfo{ID: s.ID(), Rooms: []string{s.ID()}, Data: []byte(`{}`), Handshake: []byte(`{}`)}
 }
 
-func (h *host) Disconnect(adapter.Socket, bool) {
+func (h *host) Disconnect(s adapter.Socket, closeConn bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.disconnected++
+	h.cut = append(h.cut, fmt.Sprint(s.ID(), " ", closeConn))
 }
 
 func (h *host) ServerSideEvent(p *adapter.Packet, reply func(*adapter.Packet)) {

@@ -4,6 +4,7 @@ package redis_test
 
 import (
 	"encoding/hex"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/adapter/redis"
 )
 
@@ -73,16 +75,13 @@ func unhex(t *testing.T, s string) string {
 
 func TestRequestsOfNode(t *testing.T) {
 	r := runEmbedded(t)
-	n := start(t, redis.New(r.url()), nodeOptions{rooms: []string{"r1"}}).ready()
+	start(t, redis.New(r.url()), nodeOptions{rooms: []string{"r1"}}).ready()
 	p := newPeer(t, r)
 	tests := []struct{ name, request, response string }{
 		{"ids of sockets", `{"uid":"peer01","requestId":"q","type":0,"rooms":[]}`, `{"requestId":"q","sockets":["socket"]}`},
 		{"rooms", `{"uid":"peer01","requestId":"q","type":1}`, `{"requestId":"q","rooms":["r1"]}`},
 		{"sockets", `{"uid":"peer01","requestId":"q","type":5,"opts":{"rooms":[],"except":[]}}`,
 			`{"requestId":"q","sockets":[{"id":"socket","handshake":{},"rooms":["socket"],"data":{}}]}`},
-		{"join, legacy", `{"uid":"peer01","requestId":"q","type":2,"sid":"socket","room":"x"}`, `{"requestId":"q"}`},
-		{"leave, legacy", `{"uid":"peer01","requestId":"q","type":3,"sid":"socket","room":"x"}`, `{"requestId":"q"}`},
-		{"disconnect, legacy", `{"requestId":"q","type":4,"sid":"socket","close":true}`, `{"requestId":"q"}`},
 		{"broadcast with ack, of nobody", "\x85\xa3uid\xa6peer01\xa9requestId\xa1q\xa4type\x07\xa6packet\x83\xa4type\x02\xa4data\x91\xa2hi\xa3nsp\xa1/" +
 			"\xa4opts\x83\xa5rooms\x91\xa6absent\xa6except\x90\xa5flags\x81\xa7timeout\xcd\x13\x88", `{"type":8,"requestId":"q","clientCount":0}`},
 	}
@@ -93,10 +92,72 @@ func TestRequestsOfNode(t *testing.T) {
 			p.expect(responses, tt.response)
 		})
 	}
-	n.host.mu.Lock()
-	defer n.host.mu.Unlock()
-	if n.host.disconnected != 1 {
-		t.Errorf("%d disconnected", n.host.disconnected)
+}
+
+// TestLegacyRequests holds that what names one socket is for that socket alone,
+// and for no room of that name.
+func TestLegacyRequests(t *testing.T) {
+	for _, f := range families[:2] {
+		t.Run(f.name, func(t *testing.T) { testLegacyRequests(t, f.opts) })
+	}
+}
+
+func testLegacyRequests(t *testing.T, opts []redis.Option) {
+	r := runEmbedded(t)
+	n := start(t, redis.New(r.url(), opts...), nodeOptions{}).ready()
+	named, ok := n.adapter.(interface {
+		Lookup(string) (adapter.Socket, bool)
+	}).Lookup("socket")
+	if !ok {
+		t.Fatal("the socket is not there")
+	}
+	other := &socket{id: "other"} // in a room that is named as a socket
+	n.adapter.Add(other, "socket", "lobby")
+	p := newPeer(t, r)
+	const answer = `{"requestId":"q"}`
+	tests := []struct {
+		name, request, response string // no response: the socket is not here
+		rooms                   string // of the socket then
+		cut                     string // who is disconnected
+		malformed               uint64
+	}{
+		{"join", `{"uid":"peer01","requestId":"q","type":2,"sid":"socket","room":"x"}`, answer, "[socket x]", "[]", 0},
+		{"join another", `{"requestId":"q","type":2,"sid":"socket","room":7}`, answer, "[socket x 7]", "[]", 0},
+		{"leave", `{"uid":"peer01","requestId":"q","type":3,"sid":"socket","room":"x"}`, answer, "[socket 7]", "[]", 0},
+		{"without an answer", `{"uid":"peer01","type":2,"sid":"socket","room":"y"}`, "", "[socket 7 y]", "[]", 0},
+		{"join of a room", `{"uid":"peer01","requestId":"q","type":2,"sid":"lobby","room":"x"}`, "", "[socket 7 y]", "[]", 0},
+		{"leave of a room", `{"uid":"peer01","requestId":"q","type":3,"sid":"lobby","room":"socket"}`, "", "[socket 7 y]", "[]", 0},
+		{"disconnect of a room", `{"uid":"peer01","requestId":"q","type":4,"sid":"lobby","close":true}`, "", "[socket 7 y]", "[]", 0},
+		{"disconnect of nobody", `{"uid":"peer01","requestId":"q","type":4,"sid":"gone","close":true}`, "", "[socket 7 y]", "[]", 0},
+		{"join without a room", `{"uid":"peer01","requestId":"q","type":2,"sid":"socket"}`, "", "[socket 7 y]", "[]", 1},
+		{"leave without a room", `{"uid":"peer01","requestId":"q","type":3,"sid":"socket","room":null}`, "", "[socket 7 y]", "[]", 2},
+		{"no socket", `{"uid":"peer01","requestId":"q","type":4,"close":true}`, "", "[socket 7 y]", "[]", 3},
+		{"disconnect", `{"requestId":"q","type":4,"sid":"socket"}`, answer, "[socket 7 y]", "[socket false]", 3},
+		{"disconnect and close", `{"requestId":"q","type":4,"sid":"socket","close":true}`, answer, "[socket 7 y]", "[socket false socket true]", 3},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p.t = t
+			p.say(requests, tt.request)
+			if tt.response != "" {
+				p.expect(responses, tt.response)
+			}
+			// What comes next is answered next.
+			p.say(requests, `{"uid":"peer01","requestId":"next","type":0,"rooms":["lobby"]}`)
+			p.expect(responses, `{"requestId":"next","sockets":["other"]}`)
+			n.host.mu.Lock()
+			cut := fmt.Sprint(n.host.cut)
+			n.host.mu.Unlock()
+			if rooms := fmt.Sprint(named.Membership().Rooms()); rooms != tt.rooms || cut != tt.cut {
+				t.Errorf("the socket is in %s, want %s; disconnected are %s, want %s", rooms, tt.rooms, cut, tt.cut)
+			}
+			if rooms := fmt.Sprint(other.Membership().Rooms()); rooms != "[other socket lobby]" {
+				t.Errorf("the other socket is in %s", rooms)
+			}
+			if m := n.backend.Stats().Malformed; m != tt.malformed {
+				t.Errorf("%d malformed, want %d", m, tt.malformed)
+			}
+		})
 	}
 }
 
