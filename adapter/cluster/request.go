@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/roomspan/roomspan/adapter"
@@ -43,6 +45,11 @@ type request struct {
 	packets []*adapter.Packet
 	sockets []adapter.SocketInfo
 	rooms   []string
+
+	// places are those of the first located of sockets, by their ids; filled
+	// when an unnamed node answers.
+	places  map[string]int
+	located int
 }
 
 // unknown is the number of nodes as long as the bus has not told it.
@@ -75,8 +82,9 @@ func (r *request) waitFor(senders iter.Seq[string]) {
 	}
 }
 
-// receive takes an answer. A second one of the same node is ignored, also an
-// acknowledgement beyond the number of clients that its node has announced.
+// receive takes an answer. A second one of the same node is ignored, as far as
+// it can be told from that of another, also an acknowledgement beyond the number
+// of clients that its node has announced.
 func (r *request) receive(m *Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,7 +131,11 @@ func (r *request) take(n *node, m *Message) {
 		n.open += m.Count
 		r.asked += m.Count
 	case FetchAnswer:
-		r.sockets = append(r.sockets, m.Sockets...)
+		if n != &r.unnamed {
+			r.sockets = append(r.sockets, m.Sockets...)
+		} else if !r.takeUnnamed(m.Sockets) {
+			return
+		}
 	case ListRoomsAnswer:
 		r.rooms = append(r.rooms, m.Rooms...)
 	case ServerSideEmitAnswer:
@@ -139,6 +151,36 @@ func (r *request) take(n *node, m *Message) {
 		// place of another.
 		r.expected++
 	}
+}
+
+// takeUnnamed adds the sockets of an answer without a sender, but for those
+// that are known: ids are unique in a cluster. It reports false if all of them
+// are known just as they are, since that is the same answer once more. An answer
+// without sockets may always be another node's.
+func (r *request) takeUnnamed(sockets []adapter.SocketInfo) bool {
+	if r.places == nil {
+		r.places = make(map[string]int, len(sockets))
+	}
+	for ; r.located < len(r.sockets); r.located++ {
+		r.places[r.sockets[r.located].ID] = r.located
+	}
+	news := len(sockets) == 0
+	for _, s := range sockets {
+		if at, known := r.places[s.ID]; known {
+			news = news || !sameSocket(r.sockets[at], s)
+			continue
+		}
+		news = true
+		r.places[s.ID] = len(r.sockets)
+		r.sockets = append(r.sockets, s)
+	}
+	r.located = len(r.sockets)
+	return news
+}
+
+func sameSocket(a, b adapter.SocketInfo) bool {
+	return a.ID == b.ID && slices.Equal(a.Rooms, b.Rooms) &&
+		bytes.Equal(a.Handshake, b.Handshake) && bytes.Equal(a.Data, b.Data)
 }
 
 // gone stops waiting for a node that is no longer there. What it has said

@@ -12,14 +12,16 @@ import (
 )
 
 // appendResponse appends an answer. The arguments of an acknowledgement shrink
-// to the first, for the protocol has room for one value.
-func appendResponse(dst []byte, m *cluster.Message) ([]byte, error) {
+// to the first, for the protocol has room for one value. Unlike those of Node it
+// says whose answer it is, so that one which comes twice is known as such; Node
+// does not look at that.
+func appendResponse(dst []byte, uid string, m *cluster.Message) ([]byte, error) {
 	switch m.Type {
 	case cluster.BroadcastCount:
 		dst = appendAnswerHead(append(dst, `{"type":8,`...), m.RequestID)
 		dst = strconv.AppendInt(append(dst, `,"clientCount":`...), int64(m.Count), 10)
 	case cluster.BroadcastAnswer:
-		return appendAck(dst, typeBroadcastAck, "packet", m)
+		return appendAck(dst, uid, typeBroadcastAck, "packet", m)
 	case cluster.FetchAnswer:
 		dst = appendAnswerHead(append(dst, '{'), m.RequestID)
 		dst = appendSockets(append(dst, `,"sockets":`...), m.Sockets)
@@ -28,7 +30,7 @@ func appendResponse(dst []byte, m *cluster.Message) ([]byte, error) {
 		dst = appendStringsJSON(append(dst, `,"rooms":`...), m.Rooms)
 	case cluster.ServerSideEmitAnswer:
 		if m.Packet != nil && len(m.Packet.Attachments) > 0 {
-			return appendAck(dst, typeServerSideEmit, "data", m)
+			return appendAck(dst, uid, typeServerSideEmit, "data", m)
 		}
 		dst = appendAnswerHead(append(dst, `{"type":6,`...), m.RequestID)
 		if m.Packet != nil {
@@ -37,27 +39,32 @@ func appendResponse(dst []byte, m *cluster.Message) ([]byte, error) {
 			}
 		}
 	}
-	return append(dst, '}'), nil
+	return appendAnswerTail(dst, uid), nil
 }
 
 func appendAnswerHead(dst []byte, requestID string) []byte {
 	return msgpack.AppendString(append(dst, `"requestId":`...), requestID)
 }
 
+func appendAnswerTail(dst []byte, uid string) []byte {
+	return append(msgpack.AppendString(append(dst, `,"uid":`...), uid), '}')
+}
+
 // appendAck appends an answer in msgpack. A value that is not there is left
 // out, as Node does with undefined.
-func appendAck(dst []byte, t requestType, key string, m *cluster.Message) ([]byte, error) {
+func appendAck(dst []byte, uid string, t requestType, key string, m *cluster.Message) ([]byte, error) {
 	present := false
 	if m.Packet != nil {
 		_, present = msgpack.FirstJSON(m.Packet.Args)
 	}
-	n := uint32(2)
+	n := uint32(3)
 	if present {
 		n++
 	}
 	dst = msgp.AppendMapHeader(dst, n)
 	dst = msgp.AppendInt(msgp.AppendString(dst, "type"), int(t))
 	dst = appendPair(dst, "requestId", m.RequestID)
+	dst = appendPair(dst, "uid", uid)
 	if !present {
 		return dst, nil
 	}
@@ -90,7 +97,7 @@ func appendRaw(dst []byte, text json.RawMessage) []byte {
 }
 
 // appendSocketIDs appends the answer to the old request for ids.
-func appendSocketIDs(dst []byte, m *cluster.Message) []byte {
+func appendSocketIDs(dst []byte, uid string, m *cluster.Message) []byte {
 	dst = appendAnswerHead(append(dst, '{'), m.RequestID)
 	dst = append(dst, `,"sockets":[`...)
 	for i, s := range m.Sockets {
@@ -99,7 +106,7 @@ func appendSocketIDs(dst []byte, m *cluster.Message) []byte {
 		}
 		dst = msgpack.AppendString(dst, s.ID)
 	}
-	return append(dst, `]}`...)
+	return appendAnswerTail(append(dst, ']'), uid)
 }
 
 // readSockets reads the sockets of an answer. Rooms may be numbers.

@@ -140,11 +140,11 @@ func (n *namespace) encode(dst []byte, m *cluster.Message) (channel string, payl
 		if id, ok := strings.CutPrefix(m.RequestID, idsPrefix); ok {
 			ids := *m
 			ids.RequestID = id
-			return n.answerChannel(m), appendSocketIDs(dst, &ids), nil
+			return n.answerChannel(m), appendSocketIDs(dst, n.uid, &ids), nil
 		}
 		fallthrough
 	case cluster.BroadcastCount, cluster.BroadcastAnswer, cluster.ListRoomsAnswer, cluster.ServerSideEmitAnswer:
-		payload, err = appendResponse(dst, m)
+		payload, err = appendResponse(dst, n.uid, m)
 		return n.answerChannel(m), payload, err
 	default:
 		// Redis counts the nodes, which need no heartbeats.
@@ -326,7 +326,7 @@ func (n *namespace) receiveLegacy(r *request) error {
 	if r.requestID == "" {
 		return nil
 	}
-	answer := append(appendAnswerHead([]byte{'{'}, r.requestID), '}')
+	answer := appendAnswerTail(appendAnswerHead([]byte{'{'}, r.requestID), n.uid)
 	channel := n.answerChannel(&cluster.Message{To: r.uid})
 	err := n.backend.publisher.publish(outgoing{channel: channel, payload: answer, request: n.request})
 	if errors.Is(err, adapter.ErrClosed) {
@@ -348,7 +348,8 @@ func (n *namespace) receiveResponse(payload string) error {
 		return nil
 	}
 	n.backend.received.Add(1)
-	m := &cluster.Message{To: n.uid, RequestID: id}
+	// Those of Node do not say who gives them.
+	m := &cluster.Message{Sender: r.uid, To: n.uid, RequestID: id}
 	switch {
 	case r.kind == typeBroadcastClientCount && r.count >= 0:
 		m.Type, m.Count = cluster.BroadcastCount, r.count

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -47,12 +48,16 @@ func (p *peer) say(channel, payload string) {
 	}
 }
 
+// ownUID is how an answer says whose it is.
+var ownUID = regexp.MustCompile(`"uid":"[0-9A-Z]{12}"}$`)
+
+// expect waits for an answer in which UID stands for the id of the node.
 func (p *peer) expect(channel, payload string) {
 	p.t.Helper()
 	select {
 	case m := <-p.heard:
-		if m.Channel != channel || m.Payload != payload {
-			p.t.Errorf("got  %s %q\nwant %s %q", m.Channel, m.Payload, channel, payload)
+		if got := ownUID.ReplaceAllString(m.Payload, `"uid":"UID"}`); m.Channel != channel || got != payload {
+			p.t.Errorf("got  %s %q\nwant %s %q", m.Channel, got, channel, payload)
 		}
 	case <-time.After(patience):
 		p.t.Fatalf("no answer %q", payload)
@@ -78,12 +83,12 @@ func TestRequestsOfNode(t *testing.T) {
 	start(t, redis.New(r.url()), nodeOptions{rooms: []string{"r1"}}).ready()
 	p := newPeer(t, r)
 	tests := []struct{ name, request, response string }{
-		{"ids of sockets", `{"uid":"peer01","requestId":"q","type":0,"rooms":[]}`, `{"requestId":"q","sockets":["socket"]}`},
-		{"rooms", `{"uid":"peer01","requestId":"q","type":1}`, `{"requestId":"q","rooms":["r1"]}`},
+		{"ids of sockets", `{"uid":"peer01","requestId":"q","type":0,"rooms":[]}`, `{"requestId":"q","sockets":["socket"],"uid":"UID"}`},
+		{"rooms", `{"uid":"peer01","requestId":"q","type":1}`, `{"requestId":"q","rooms":["r1"],"uid":"UID"}`},
 		{"sockets", `{"uid":"peer01","requestId":"q","type":5,"opts":{"rooms":[],"except":[]}}`,
-			`{"requestId":"q","sockets":[{"id":"socket","handshake":{},"rooms":["socket"],"data":{}}]}`},
+			`{"requestId":"q","sockets":[{"id":"socket","handshake":{},"rooms":["socket"],"data":{}}],"uid":"UID"}`},
 		{"broadcast with ack, of nobody", "\x85\xa3uid\xa6peer01\xa9requestId\xa1q\xa4type\x07\xa6packet\x83\xa4type\x02\xa4data\x91\xa2hi\xa3nsp\xa1/" +
-			"\xa4opts\x83\xa5rooms\x91\xa6absent\xa6except\x90\xa5flags\x81\xa7timeout\xcd\x13\x88", `{"type":8,"requestId":"q","clientCount":0}`},
+			"\xa4opts\x83\xa5rooms\x91\xa6absent\xa6except\x90\xa5flags\x81\xa7timeout\xcd\x13\x88", `{"type":8,"requestId":"q","clientCount":0,"uid":"UID"}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -114,7 +119,7 @@ func testLegacyRequests(t *testing.T, opts []redis.Option) {
 	other := &socket{id: "other"} // in a room that is named as a socket
 	n.adapter.Add(other, "socket", "lobby")
 	p := newPeer(t, r)
-	const answer = `{"requestId":"q"}`
+	const answer = `{"requestId":"q","uid":"UID"}`
 	tests := []struct {
 		name, request, response string // no response: the socket is not here
 		rooms                   string // of the socket then
@@ -144,7 +149,7 @@ func testLegacyRequests(t *testing.T, opts []redis.Option) {
 			}
 			// What comes next is answered next.
 			p.say(requests, `{"uid":"peer01","requestId":"next","type":0,"rooms":["lobby"]}`)
-			p.expect(responses, `{"requestId":"next","sockets":["other"]}`)
+			p.expect(responses, `{"requestId":"next","sockets":["other"],"uid":"UID"}`)
 			n.host.mu.Lock()
 			cut := fmt.Sprint(n.host.cut)
 			n.host.mu.Unlock()
@@ -166,9 +171,9 @@ func TestSpecificResponses(t *testing.T) {
 	start(t, redis.New(r.url(), redis.WithSpecificResponseChannel()), nodeOptions{rooms: []string{"r1"}}).ready()
 	p := newPeer(t, r)
 	p.say(requests, `{"uid":"peer01","requestId":"q","type":1}`)
-	p.expect("socket.io-response#/#peer01#", `{"requestId":"q","rooms":["r1"]}`)
+	p.expect("socket.io-response#/#peer01#", `{"requestId":"q","rooms":["r1"],"uid":"UID"}`)
 	p.say(requests, `{"requestId":"q","type":1}`)
-	p.expect(responses, `{"requestId":"q","rooms":["r1"]}`)
+	p.expect(responses, `{"requestId":"q","rooms":["r1"],"uid":"UID"}`)
 }
 
 func TestEmitter(t *testing.T) {
