@@ -4,15 +4,13 @@ package redis_test
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
-
-	goredis "github.com/redis/go-redis/v9"
-
-	"github.com/roomspan/roomspan/adapter"
-	"github.com/roomspan/roomspan/adapter/redis"
 )
 
 // sending is a node that emits numbered events until it is stopped, and
@@ -22,7 +20,7 @@ type sending struct {
 	name  string
 	stop  chan struct{}
 	ended sync.WaitGroup
-	sent  int
+	sent  atomic.Int64
 	took  []time.Duration
 }
 
@@ -35,21 +33,44 @@ func startSending(n *node, name string) *sending {
 				return
 			case <-time.After(time.Millisecond):
 			}
-			s.took = append(s.took, s.emit(fmt.Sprintf(`["%s",%d]`, name, s.sent)))
-			s.sent++
+			s.took = append(s.took, s.emit(fmt.Sprintf(`["%s",%d]`, name, s.sent.Load())))
+			s.sent.Add(1)
 		}
 	})
 	return s
 }
 
-// ledger returns the numbers of a sender that a node has received, and fails if
-// one came twice or out of order.
-func (s *sending) ledger(t *testing.T, sender string) []int {
+// numberOf returns the number of an event of a sender.
+func numberOf(event, sender string) (number int, ok bool) {
+	text, ok := strings.CutPrefix(event, `["`+sender+`",`)
+	if !ok {
+		return 0, false
+	}
+	number, err := strconv.Atoi(strings.TrimSuffix(text, "]"))
+	return number, err == nil
+}
+
+// last returns the last number of a sender that a node has received, and -1
+// if there is none.
+func (s *sending) last(sender string) int {
+	s.host.mu.Lock()
+	defer s.host.mu.Unlock()
+	for _, event := range slices.Backward(s.host.delivered) {
+		if number, ok := numberOf(event, sender); ok {
+			return number
+		}
+	}
+	return -1
+}
+
+// received returns the numbers of a sender that a node has received, and fails
+// if one came twice or out of order.
+func (s *sending) received(t *testing.T, sender string) []int {
 	t.Helper()
 	var got []int
-	for _, text := range s.host.events() {
-		number := 0
-		if _, err := fmt.Sscanf(text, `["`+sender+`",%d]`, &number); err != nil {
+	for _, event := range s.host.events() {
+		number, ok := numberOf(event, sender)
+		if !ok {
 			continue
 		}
 		if len(got) > 0 && number <= got[len(got)-1] {
@@ -60,162 +81,185 @@ func (s *sending) ledger(t *testing.T, sender string) []int {
 	return got
 }
 
-// outage is something that happens to Redis, under load on two nodes.
-type outage struct {
-	name string
-	act  func(t *testing.T, r *process, nodes []*sending)
+// ledger keeps the accounts of two nodes that send to each other, while
+// something happens to Redis again and again.
+type ledger struct {
+	t     *testing.T
+	nodes []*sending
 
-	// mayLose says that a message may be lost without being counted: Redis
-	// has taken it, and a node did not hear it any more, or not again.
-	mayLose bool
+	// windows are, by their senders, the numbers that an outage may cost:
+	// from the last one that had arrived just before it, to the first that was
+	// sent when both nodes had heard each other again.
+	windows [2][]window
+
+	resumed []time.Duration // from the end of each outage until both heard
+	stalled stallMeter
 }
 
-func away(t *testing.T, nodes []*sending) {
+type window struct{ from, to int }
+
+func (w window) has(n int) bool { return w.from <= n && n < w.to }
+
+func startLedger(t *testing.T, a, b *node) *ledger {
 	t.Helper()
-	for _, n := range nodes {
-		eventually(t, n.name+" notices the outage", func() bool { return !n.backend.Status().Connected })
+	l := &ledger{t: t}
+	l.stalled.start(t)
+	for i, n := range []*node{a, b} {
+		l.nodes = append(l.nodes, startSending(n, string(rune('a'+i))))
+	}
+	return l
+}
+
+// sent returns how much each node has sent.
+func (l *ledger) sent() (counts [2]int) {
+	for i, n := range l.nodes {
+		counts[i] = int(n.sent.Load())
+	}
+	return counts
+}
+
+// exchange waits until each node has heard of the other what that sends from
+// now on, and returns what each had sent when it began.
+func (l *ledger) exchange(when string) [2]int {
+	l.t.Helper()
+	counts := l.sent()
+	for i, n := range l.nodes {
+		other := l.nodes[1-i]
+		eventually(l.t, n.name+" hears "+other.name+" "+when, func() bool { return n.last(other.name) >= counts[1-i] })
+	}
+	return counts
+}
+
+// goOn waits until each node has heard a hundred more of the other.
+func (l *ledger) goOn() {
+	l.t.Helper()
+	for i, n := range l.nodes {
+		other := l.nodes[1-i]
+		until := n.last(other.name) + 100
+		eventually(l.t, n.name+" hears a hundred of "+other.name, func() bool { return n.last(other.name) >= until })
 	}
 }
 
-var outages = []outage{
-	{"killed", func(t *testing.T, r *process, nodes []*sending) {
-		r.stop() // with SIGKILL; it comes back empty
-		away(t, nodes)
-		time.Sleep(300 * time.Millisecond)
-		r.restart()
-	}, true},
-	{"stopped", func(t *testing.T, r *process, nodes []*sending) {
-		r.pause()
-		away(t, nodes)
-		r.resume()
-	}, true},
-	{"connections reset", func(t *testing.T, r *process, nodes []*sending) {
-		client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
-		defer client.Close()
-		before := nodes[0].backend.Stats().Reconnects
-		for range 3 {
-			killConnections(t, client)
-			time.Sleep(50 * time.Millisecond)
-		}
-		eventually(t, "the loss was noticed", func() bool { return nodes[0].backend.Stats().Reconnects > before })
-	}, true},
-	{"full", func(t *testing.T, r *process, _ []*sending) {
-		client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
-		defer client.Close()
-		configure(t, client, "maxmemory", "1mb")
-		time.Sleep(300 * time.Millisecond)
-		configure(t, client, "maxmemory", "0")
-	}, false},
-	{"password changed", func(t *testing.T, r *process, nodes []*sending) {
-		client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
-		defer client.Close()
-		// The connections that there are go on; new ones are refused.
-		configure(t, client, "requirepass", "changed")
-		killConnections(t, client)
-		away(t, nodes)
-		eventually(t, "the log says why", func() bool {
-			return strings.Contains(fmt.Sprint(nodes[0].backend.Status().Err), "NOAUTH")
-		})
-		configure(t, client, "requirepass", "")
-	}, true},
-}
-
-func configure(t *testing.T, client *goredis.Client, name, value string) {
-	t.Helper()
-	if err := client.ConfigSet(t.Context(), name, value).Err(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestLedger holds what is promised of Pub/Sub, whatever happens to Redis,
-// under load on both nodes: each node delivers its own events at once, all of
-// them and in order; those of the other at most once and in order; each was
-// taken by Redis or is counted as dropped; and delivery across nodes comes back
-// by itself.
-func TestLedger(t *testing.T) {
-	t.Parallel()
-	for _, f := range families {
-		for _, o := range outages {
-			t.Run(f.name+" "+o.name, func(t *testing.T) {
-				t.Parallel()
-				testLedger(t, o, f.opts)
-			})
-		}
-	}
-}
-
-func testLedger(t *testing.T, o outage, opts []redis.Option) {
-	r := runProcess(t)
-	var nodes []*sending
-	var histories []*history
-	for _, name := range []string{"a", "b"} {
-		b := redis.New(r.url(), opts...)
-		h := &history{}
-		b.OnStatus(h.add)
-		histories = append(histories, h)
-		nodes = append(nodes, &sending{node: start(t, b, nodeOptions{}), name: name})
-	}
-	for _, n := range nodes {
+// outage lets something happen to Redis after a while, and waits until both
+// nodes hear each other again. act returns when Redis is there again.
+func (l *ledger) outage(act func()) {
+	l.t.Helper()
+	l.goOn()
+	before := l.exchange("before the outage")
+	act()
+	begin, stalled := time.Now(), l.stalled.sum()
+	for _, n := range l.nodes {
 		n.ready()
 	}
-	for i, n := range nodes {
-		nodes[i] = startSending(n.node, n.name)
+	l.exchange("after the outage")
+	took := time.Since(begin) - (l.stalled.sum() - stalled)
+	l.resumed = append(l.resumed, took)
+	after := l.sent()
+	for i := range l.nodes {
+		l.windows[i] = append(l.windows[i], window{before[i] + 1, after[i]})
 	}
-	for range 2 {
-		time.Sleep(200 * time.Millisecond)
-		o.act(t, r, nodes)
-		begin := time.Now()
-		for _, n := range nodes {
-			n.ready()
-		}
-		t.Logf("resumed after %v", time.Since(begin))
+}
+
+// narrow takes out of the windows what was sent from a mark on.
+func (l *ledger) narrow(marks [2]int) {
+	for i := range l.nodes {
+		last := &l.windows[i][len(l.windows[i])-1]
+		last.to = min(last.to, marks[i])
 	}
-	time.Sleep(100 * time.Millisecond)
-	for _, n := range nodes {
+}
+
+// resumption is how long two nodes may take to hear each other after an
+// outage. They look for Redis in pauses of two seconds at most, and then give
+// each other as much time to do so.
+const resumption = 5 * time.Second
+
+// finish ends sending after a while. It fails unless each node delivered all its
+// own events, and those of the other once, in order, and without a gap but in the
+// windows; and the nodes heard each other again within resumption, at the median
+// of the outages. It returns how many each node has not heard of the other.
+func (l *ledger) finish() (missing [2]int) {
+	t := l.t
+	t.Helper()
+	l.goOn()
+	for _, n := range l.nodes {
 		close(n.stop)
 		n.ended.Wait()
 	}
-	for i, n := range nodes {
+	for i, n := range l.nodes {
 		logSpread(t, "an emit of "+n.name, n.took)
-		other := nodes[1-i]
-		n.wait(fmt.Sprintf(`["%s",%d]`, other.name, other.sent-1))
-		if got := len(n.ledger(t, n.name)); got != n.sent {
-			t.Errorf("%s delivered %d of its own %d", n.name, got, n.sent)
+		other, sent := l.nodes[1-i], int(l.nodes[1-i].sent.Load())
+		eventually(t, n.name+" hears the last of "+other.name, func() bool { return n.last(other.name) == sent-1 })
+		if got := len(n.received(t, n.name)); got != int(n.sent.Load()) {
+			t.Errorf("%s delivered %d of its own %d", n.name, got, n.sent.Load())
 		}
-		eventually(t, "all are counted", func() bool {
-			stats := other.backend.Stats()
-			return stats.Published+stats.Dropped >= uint64(other.sent)
-		})
-		got, stats := len(n.ledger(t, other.name)), other.backend.Stats()
-		lost := other.sent - got
-		t.Logf("%s received %d of %d, and %d are counted", n.name, got, other.sent, stats.Dropped)
-		if uint64(lost) > stats.Dropped && !o.mayLose {
-			t.Errorf("%s lost %d of %d, and %d are counted\n%s", n.name, lost, other.sent, stats.Dropped, other.log)
-		}
-		if stats.Published+stats.Dropped != uint64(other.sent) {
-			t.Errorf("%d sent, %+v", other.sent, stats)
-		}
-		checkHistory(t, histories[i], n.node)
+		got := n.received(t, other.name)
+		missing[i] = sent - len(got)
+		l.checkGaps(n, got, l.windows[1-i])
+		t.Logf("%s received %d of %d in spite of %v, and %d are counted", n.name, len(got), sent, l.windows[1-i], other.backend.Stats().Dropped)
 	}
-	if _, err := nodes[0].adapter.FetchSockets(t.Context(), adapter.Selector{}); err != nil {
-		t.Errorf("calls fail: %v", err)
+	slices.Sort(l.resumed)
+	t.Logf("resumed after %v; the machine stood still for %v", l.resumed, l.stalled.sum())
+	if median := l.resumed[len(l.resumed)/2]; median > resumption {
+		t.Errorf("the nodes heard each other after %v, want %v at the median", l.resumed, resumption)
+	}
+	return missing
+}
+
+// checkCounts fails unless each event was taken by Redis, or is counted as
+// dropped. Nothing else may have been published.
+func (l *ledger) checkCounts() {
+	l.t.Helper()
+	for i, sent := range l.sent() {
+		n := l.nodes[i]
+		count := func() uint64 {
+			stats := n.backend.Stats()
+			return stats.Published + stats.Dropped
+		}
+		eventually(l.t, "all are counted", func() bool { return count() >= uint64(sent) })
+		if count() != uint64(sent) {
+			l.t.Errorf("%s sent %d, %+v", n.name, sent, n.backend.Stats())
+		}
 	}
 }
 
-// checkHistory fails unless a node was told of one change for every line in its
-// log, and is connected.
-func checkHistory(t *testing.T, h *history, n *node) {
-	t.Helper()
-	changes := func() int {
-		return n.log.count("connected\"") + n.log.count("connection lost") + n.log.count("connection resumed")
-	}
-	eventually(t, "all changes are told", func() bool { return len(h.all()) == changes() })
-	for i, s := range h.all() {
-		if s.Connected != (i%2 == 0) {
-			t.Fatalf("told %+v", h.all())
+// checkGaps fails if a number is missing that no outage may have cost.
+func (l *ledger) checkGaps(n *sending, got []int, windows []window) {
+	l.t.Helper()
+	next := 0
+	for _, number := range got {
+		for ; next < number; next++ {
+			if !slices.ContainsFunc(windows, func(w window) bool { return w.has(next) }) {
+				l.t.Fatalf("%s did not receive %d, which was sent before or after the outages %v\n%s", n.name, next, windows, n.log)
+			}
 		}
+		next++
 	}
-	if !n.backend.Status().Connected {
-		t.Errorf("%+v", n.backend.Status())
-	}
+}
+
+// stallMeter sums for how long the machine kept the process from running.
+type stallMeter struct{ total atomic.Int64 }
+
+func (m *stallMeter) sum() time.Duration { return time.Duration(m.total.Load()) }
+
+func (m *stallMeter) start(t *testing.T) {
+	t.Helper()
+	const step = 10 * time.Millisecond
+	stop := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for last := time.Now(); ; {
+			select {
+			case <-time.After(step):
+			case <-stop:
+				return
+			}
+			now := time.Now()
+			m.total.Add(int64(max(0, now.Sub(last)-2*step)))
+			last = now
+		}
+	})
+	t.Cleanup(func() {
+		close(stop)
+		running.Wait()
+	})
 }

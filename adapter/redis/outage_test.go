@@ -48,6 +48,25 @@ func checkOrder(t *testing.T, got []string, first, last int) {
 	}
 }
 
+// checkRising fails if numbers came twice or out of order, or if more are
+// missing than were counted.
+func checkRising(t *testing.T, got []string, sent int, dropped uint64) {
+	t.Helper()
+	last := -1
+	for _, text := range got {
+		n := 0
+		if _, err := fmt.Sscanf(text, `["n",%d]`, &n); err != nil || n <= last {
+			t.Fatalf("%s after %d", text, last)
+		}
+		last = n
+	}
+	lost := sent - len(got)
+	t.Logf("%d of %d lost, %d counted", lost, sent, dropped)
+	if uint64(lost) > dropped {
+		t.Errorf("%d of %d lost, %d counted", lost, sent, dropped)
+	}
+}
+
 func testOutage(t *testing.T, r instance, opts ...redis.Option) {
 	a := start(t, redis.New(r.url(), opts...), nodeOptions{}).ready()
 	b := start(t, redis.New(r.url(), opts...), nodeOptions{}).ready()
@@ -221,7 +240,7 @@ func runProxy(t *testing.T, target string) *proxy {
 	return p
 }
 
-// reset ends all connections with a TCP reset.
+// reset ends all connections with a TCP reset, on both sides.
 func (p *proxy) reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -231,21 +250,26 @@ func (p *proxy) reset() {
 	}
 }
 
-func (p *proxy) serve(client net.Conn) {
-	defer client.Close()
+// keep takes a connection in, and returns what closes and forgets it.
+func (p *proxy) keep(conn net.Conn) (forget func()) {
 	p.mu.Lock()
-	p.conns[client] = struct{}{}
-	p.mu.Unlock()
-	defer func() {
+	defer p.mu.Unlock()
+	p.conns[conn] = struct{}{}
+	return func() {
 		p.mu.Lock()
-		delete(p.conns, client)
-		p.mu.Unlock()
-	}()
+		defer p.mu.Unlock()
+		delete(p.conns, conn)
+		_ = conn.Close()
+	}
+}
+
+func (p *proxy) serve(client net.Conn) {
+	defer p.keep(client)()
 	server, err := net.Dial("tcp", p.target)
 	if err != nil {
 		return
 	}
-	defer server.Close()
+	defer p.keep(server)()
 	p.wg.Go(func() {
 		defer client.Close()
 		defer server.Close()
