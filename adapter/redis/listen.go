@@ -262,12 +262,12 @@ func (l *channelListener) requestChannels() []string {
 	return names
 }
 
-func (l *channelListener) confirmedRequestChannels() []string {
+func (l *channelListener) probes() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var names []string
 	for _, e := range l.ears {
-		names = append(names, e.sub.confirmedRequestChannels()...)
+		names = append(names, e.sub.probes()...)
 	}
 	return names
 }

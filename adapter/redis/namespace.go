@@ -78,7 +78,7 @@ func (n *namespace) adapter() adapter.Adapter { return n.opened }
 
 func (n *namespace) subscriptions() []subscription {
 	if n.backend.emits {
-		return []subscription{{name: n.response, user: n}, {name: n.own, user: n}}
+		return []subscription{{name: n.response, user: n}, {name: n.own, sole: true, user: n}}
 	}
 	broadcast := subscription{name: n.pattern, pattern: true}
 	if n.backend.config.rooms {
@@ -88,7 +88,7 @@ func (n *namespace) subscriptions() []subscription {
 		broadcast,
 		{name: n.request, request: true, user: n},
 		{name: n.response, user: n},
-		{name: n.own, user: n},
+		{name: n.own, sole: true, user: n},
 	}
 }
 

@@ -6,10 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -208,108 +206,27 @@ func TestSubscriberIsKilled(t *testing.T) {
 	checkOrder(t, b.wait(`["n",9]`), 0, 10)
 }
 
-// proxy passes connections on until it swallows what the server says.
-type proxy struct {
-	net.Listener
-	target   string
-	deaf     atomic.Bool
-	accepted atomic.Int64
-	wg       sync.WaitGroup
-
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
-}
-
-func runProxy(t *testing.T, target string) *proxy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{Listener: l, target: target, conns: make(map[net.Conn]struct{})}
-	p.wg.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			p.accepted.Add(1)
-			p.wg.Go(func() { p.serve(conn) })
-		}
-	})
-	return p
-}
-
-// reset ends all connections with a TCP reset, on both sides.
-func (p *proxy) reset() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for conn := range p.conns {
-		_ = conn.(*net.TCPConn).SetLinger(0)
-		_ = conn.Close()
-	}
-}
-
-// keep takes a connection in, and returns what closes and forgets it.
-func (p *proxy) keep(conn net.Conn) (forget func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.conns[conn] = struct{}{}
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.conns, conn)
-		_ = conn.Close()
-	}
-}
-
-func (p *proxy) serve(client net.Conn) {
-	defer p.keep(client)()
-	server, err := net.Dial("tcp", p.target)
-	if err != nil {
-		return
-	}
-	defer p.keep(server)()
-	p.wg.Go(func() {
-		defer client.Close()
-		defer server.Close()
-		p.pass(server, client, nil)
-	})
-	p.pass(client, server, &p.deaf)
-}
-
-func (p *proxy) pass(dst, src net.Conn, drop *atomic.Bool) {
-	buf := make([]byte, 4096)
-	for {
-		n, err := src.Read(buf)
-		if err != nil {
-			return
-		}
-		if drop != nil && drop.Load() {
-			continue
-		}
-		if _, err := dst.Write(buf[:n]); err != nil {
-			return
-		}
-	}
-}
-
 // A connection on which nothing comes any more, though it stands, is replaced.
 func TestDeafConnection(t *testing.T) {
 	t.Parallel()
-	r := runEmbedded(t)
-	p := runProxy(t, r.Addr())
-	n := start(t, redis.New("redis://"+p.Addr().String()), nodeOptions{}).ready()
-	t.Cleanup(func() { p.Close(); p.wg.Wait() })
-	before := p.accepted.Load()
-	p.deaf.Store(true)
-	eventually(t, "the silence is noticed", func() bool { return !n.backend.Stats().Connected && p.accepted.Load() > before })
-	p.deaf.Store(false)
-	n.ready()
-	n.emit(`["again"]`)
-	eventually(t, "publishing goes on", func() bool { return n.backend.Stats().Published == 1 })
-	if err := n.backend.Close(t.Context()); err != nil {
-		t.Error(err)
+	for _, f := range everyFamily {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			r := runProcess(t)
+			p := runProxy(t, r.addr())
+			t.Cleanup(func() { p.Close(); p.wg.Wait() })
+			n := start(t, redis.New("redis://"+p.Addr().String(), f.opts...), nodeOptions{}).ready()
+			other := start(t, redis.New(r.url(), f.opts...), nodeOptions{}).ready()
+			before := p.accepted.Load()
+			p.deaf.Store(true)
+			eventually(t, "the silence is noticed", func() bool { return !n.backend.Stats().Connected && p.accepted.Load() > before })
+			p.deaf.Store(false)
+			n.ready()
+			n.emit(`["again"]`)
+			other.wait(`["again"]`)
+			other.emit(`["and back"]`)
+			n.wait(`["and back"]`)
+		})
 	}
 }
 
@@ -383,13 +300,29 @@ func (s *split) Subscribe(ctx context.Context, channels ...string) *goredis.PubS
 // where nothing arrives.
 func TestListeningElsewhere(t *testing.T) {
 	t.Parallel()
-	oldServer, newServer := runEmbedded(t), runEmbedded(t)
-	old := goredis.NewClient(&goredis.Options{Addr: oldServer.Addr()})
-	defer old.Close()
-	client := goredis.NewClient(&goredis.Options{Addr: newServer.Addr()})
-	defer client.Close()
+	for _, f := range everyFamily {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			testListeningElsewhere(t, f.opts)
+		})
+	}
+	t.Run("streams sharded", func(t *testing.T) {
+		t.Parallel()
+		testListeningElsewhere(t, []redis.Option{redis.WithStreams(redis.StreamSharded())})
+	})
+}
+
+func testListeningElsewhere(t *testing.T, opts []redis.Option) {
+	oldServer, newServer := runProcess(t), runProcess(t)
+	old := goredis.NewClient(&goredis.Options{Addr: oldServer.addr()})
+	client := goredis.NewClient(&goredis.Options{Addr: newServer.addr()})
+	t.Cleanup(func() {
+		_ = old.Close()
+		_ = client.Close()
+	})
 	s := &split{UniversalClient: client, listen: old}
-	n := start(t, redis.FromClient(s), nodeOptions{}).ready()
+	n := start(t, redis.FromClient(s, opts...), nodeOptions{rooms: []string{"room"}}).ready()
+	other := start(t, redis.New(newServer.url(), opts...), nodeOptions{}).ready()
 	s.mu.Lock()
 	s.listen = client
 	s.mu.Unlock()
@@ -403,6 +336,12 @@ func TestListeningElsewhere(t *testing.T) {
 		t.Errorf("log:\n%s", n.log)
 	}
 	n.ready()
+	other.emit(`["all"]`)
+	other.emit(`["room"]`, "room")
+	n.wait(`["all"]`, `["room"]`)
+	if sockets, err := other.adapter.FetchSockets(t.Context(), adapter.Selector{}); len(sockets) != 2 || err != nil {
+		t.Errorf("%d sockets, %v", len(sockets), err)
+	}
 	if err := n.backend.Close(t.Context()); err != nil {
 		t.Error(err)
 	}

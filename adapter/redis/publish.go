@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -259,13 +260,9 @@ func (p *publisher) beat(ctx context.Context) {
 		return
 	}
 	p.observe(ctx)
-	unheard := false
-	for _, channel := range p.sub.confirmedRequestChannels() {
-		if n, ok := p.heard[channel]; ok && n == 0 {
-			unheard = true
-		}
-	}
-	if !unheard {
+	probes := p.sub.probes()
+	now, err := p.count(ctx, probes)
+	if err != nil || !slices.ContainsFunc(probes, func(name string) bool { return now[name] == 0 }) {
 		p.unheard = 0
 		return
 	}

@@ -198,10 +198,13 @@ type listener interface {
 	// missing returns the names that Redis has not confirmed, in order.
 	missing() []string
 
-	// requestChannels returns the channels by which nodes are counted,
-	// confirmedRequestChannels those that Redis has confirmed.
+	// requestChannels returns the channels by which nodes are counted.
 	requestChannels() []string
-	confirmedRequestChannels() []string
+
+	// probes returns confirmed channels of which a server that knows the
+	// subscriptions counts a subscriber: those that nobody else listens to,
+	// where there are such.
+	probes() []string
 
 	// settled waits until what was to be added when it was called is
 	// confirmed, or for a bounded time.

@@ -115,9 +115,9 @@ func (n *streamNamespace) subscriptions() []subscription {
 	sharded := n.backend.config.streams.sharded
 	if n.backend.emits {
 		// Nodes are counted by the channel of requests.
-		return []subscription{{name: n.private, sharded: sharded, user: n}}
+		return []subscription{{name: n.private, sharded: sharded, sole: true, user: n}}
 	}
-	return []subscription{{name: n.public, request: true, sharded: sharded, user: n}, {name: n.private, sharded: sharded, user: n}}
+	return []subscription{{name: n.public, request: true, sharded: sharded, user: n}, {name: n.private, sharded: sharded, sole: true, user: n}}
 }
 
 // ephemeral reports whether a message goes by Pub/Sub. Node sends no

@@ -34,6 +34,7 @@ type subscription struct {
 	request bool // name is the request channel, by which nodes are counted
 	sharded bool // name is a channel of sharded Pub/Sub
 	room    bool // name comes and goes with a room, and nobody waits for it
+	sole    bool // no other node listens to name
 	user    bus  // whose a sharded channel is
 }
 
@@ -170,21 +171,38 @@ func (s *subscriber) missing() []string {
 }
 
 // requestChannels returns the channels by which nodes are counted.
-func (s *subscriber) requestChannels() []string { return s.requests(false) }
-
-// confirmedRequestChannels returns those that Redis has confirmed.
-func (s *subscriber) confirmedRequestChannels() []string { return s.requests(true) }
-
-func (s *subscriber) requests(confirmed bool) []string {
+func (s *subscriber) requestChannels() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var names []string
 	for name, sub := range s.wanted {
-		if _, open := s.unconfirmed[name]; sub.request && !(confirmed && open) {
+		if sub.request {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// probes implements [listener].
+func (s *subscriber) probes() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sole, shared []string
+	for name, sub := range s.wanted {
+		if _, open := s.unconfirmed[name]; open {
+			continue
+		}
+		switch {
+		case sub.sole:
+			sole = append(sole, name)
+		case sub.request:
+			shared = append(shared, name)
+		}
+	}
+	if len(sole) > 0 {
+		return sole
+	}
+	return shared
 }
 
 // reset ends the present session, if there is one.
