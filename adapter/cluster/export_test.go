@@ -6,3 +6,15 @@ func (a *Adapter) Pending() int {
 	defer a.mu.Unlock()
 	return len(a.pending)
 }
+
+// Known returns how many nodes the requests in the table know by name.
+func (a *Adapter) Known() (nodes int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range a.pending {
+		r.mu.Lock()
+		nodes += len(r.nodes)
+		r.mu.Unlock()
+	}
+	return nodes
+}

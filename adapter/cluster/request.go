@@ -107,18 +107,17 @@ func (r *request) receive(m *Message) {
 	r.check()
 }
 
-// node returns the state of the sender of an answer. Without a name it is
-// that of all who have none, of whom each answer may be another.
+// node returns the state of the sender of an answer, which is kept when that
+// counts. Without a name it is that of all who have none, of whom each answer may
+// be another.
 func (r *request) node(sender string) *node {
 	if sender == "" {
 		return &r.unnamed
 	}
-	n := r.nodes[sender]
-	if n == nil {
-		n = &node{}
-		r.nodes[sender] = n
+	if n := r.nodes[sender]; n != nil {
+		return n
 	}
-	return n
+	return &node{}
 }
 
 // take adds the answer of a node.
@@ -144,7 +143,10 @@ func (r *request) take(n *node, m *Message) {
 		}
 		r.packets = append(r.packets, m.Packet)
 	}
-	n.answered = n != &r.unnamed
+	if n != &r.unnamed {
+		n.answered = true
+		r.nodes[m.Sender] = n
+	}
 	r.answered++
 	if r.byName && !n.listed {
 		// One that came since the request began is welcome, but not in

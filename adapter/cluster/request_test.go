@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,6 +141,29 @@ func TestAcks(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAcksOfStrangers holds that names which are made up take no memory.
+func TestAcksOfStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &scripted{}
+		a, _, _ := newNode(t, counted{bus, 2, nil})
+		request, returned := start(t, bus, func() (int, error) {
+			packets, err := a.BroadcastWithAck(t.Context(), packet, all, adapter.Flags{})
+			return len(packets), err
+		})
+		for i := range 1000 {
+			answer(a, request, fmt.Sprint("stranger", i), cluster.Message{Type: cluster.BroadcastAnswer, Packet: packet})
+			answer(a, request, fmt.Sprint("stranger", i), cluster.Message{Type: cluster.BroadcastCount, Count: -1})
+			answer(a, request, fmt.Sprint("stranger", i), cluster.Message{Type: cluster.FetchAnswer})
+		}
+		waiting(t, returned)
+		if n := a.Known(); n != 0 {
+			t.Errorf("%d nodes are known", n)
+		}
+		answer(a, request, "x", cluster.Message{Type: cluster.BroadcastCount, Count: 0})
+		check(t, <-returned, 1, 0, 0, nil)
+	})
 }
 
 // TestAcksOfNodeThatLeaves holds that clients of such a node are missing, and
