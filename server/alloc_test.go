@@ -71,12 +71,12 @@ func TestAllocationsOfAnEcho(t *testing.T) {
 	}
 	allocs := testing.AllocsPerRun(500, func() { echo(t, c.conn, r, frame, buf) })
 	t.Logf("%.1f allocations", allocs)
-	if allocs > 3 {
+	if allocs > 2 {
 		t.Errorf("%.1f allocations", allocs)
 	}
 }
 
-// An event with a text costs the text, and where a handler with types gets it.
+// An event with a text costs the text, for a handler with types.
 func TestAllocationsOfAnEvent(t *testing.T) {
 	n := start(t)
 	handled := make(chan struct{}, 1)
@@ -105,7 +105,7 @@ func TestAllocationsOfAnEvent(t *testing.T) {
 	}
 	allocs := testing.AllocsPerRun(500, send)
 	t.Logf("%.1f allocations", allocs)
-	if allocs > 2 {
+	if allocs > 1 {
 		t.Errorf("%.1f allocations", allocs)
 	}
 }

@@ -16,8 +16,7 @@ import (
 // out again; it may be called from the handler.
 func On[A any](r Registrar, event string, h func(*Socket, A) error) (remove func()) {
 	return typed(r, event, copied[A](), func(e *Event) error {
-		var a A
-		err := e.Decode(&a)
+		a, err := argument[A](e, 0)
 		if err == nil {
 			err = e.guard(func() error { return h(e.socket, a) })
 		}
@@ -28,11 +27,8 @@ func On[A any](r Registrar, event string, h func(*Socket, A) error) (remove func
 // On2 is [On] for an event with two arguments.
 func On2[A, B any](r Registrar, event string, h func(*Socket, A, B) error) (remove func()) {
 	return typed(r, event, copied[A]() && copied[B](), func(e *Event) error {
-		var (
-			a A
-			b B
-		)
-		err := e.Decode(&a, &b)
+		a, err := argument[A](e, 0)
+		b, err := argumentAfter[B](e, 1, err)
 		if err == nil {
 			err = e.guard(func() error { return h(e.socket, a, b) })
 		}
@@ -43,12 +39,9 @@ func On2[A, B any](r Registrar, event string, h func(*Socket, A, B) error) (remo
 // On3 is [On] for an event with three arguments.
 func On3[A, B, C any](r Registrar, event string, h func(*Socket, A, B, C) error) (remove func()) {
 	return typed(r, event, copied[A]() && copied[B]() && copied[C](), func(e *Event) error {
-		var (
-			a A
-			b B
-			c C
-		)
-		err := e.Decode(&a, &b, &c)
+		a, err := argument[A](e, 0)
+		b, err := argumentAfter[B](e, 1, err)
+		c, err := argumentAfter[C](e, 2, err)
 		if err == nil {
 			err = e.guard(func() error { return h(e.socket, a, b, c) })
 		}
@@ -67,8 +60,7 @@ func Once[A any](r Registrar, event string, h func(*Socket, A) error) (remove fu
 		}
 		<-registered
 		remove()
-		var a A
-		err := e.Decode(&a)
+		a, err := argument[A](e, 0)
 		if err == nil {
 			err = e.guard(func() error { return h(e.socket, a) })
 		}
@@ -85,8 +77,8 @@ func Once[A any](r Registrar, event string, h func(*Socket, A) error) (remove fu
 // handler.
 func Reply[A, R any](r Registrar, event string, h func(*Socket, A) (R, error)) (remove func()) {
 	return typed(r, event, copied[A](), func(e *Event) error {
-		var a A
-		if err := e.Decode(&a); err != nil {
+		a, err := argument[A](e, 0)
+		if err != nil {
 			return e.fail(err)
 		}
 		v, err := guarded(e, func() (R, error) { return h(e.socket, a) })
@@ -97,11 +89,9 @@ func Reply[A, R any](r Registrar, event string, h func(*Socket, A) (R, error)) (
 // Reply2 is [Reply] for an event with two arguments.
 func Reply2[A, B, R any](r Registrar, event string, h func(*Socket, A, B) (R, error)) (remove func()) {
 	return typed(r, event, copied[A]() && copied[B](), func(e *Event) error {
-		var (
-			a A
-			b B
-		)
-		if err := e.Decode(&a, &b); err != nil {
+		a, err := argument[A](e, 0)
+		b, err := argumentAfter[B](e, 1, err)
+		if err != nil {
 			return e.fail(err)
 		}
 		v, err := guarded(e, func() (R, error) { return h(e.socket, a, b) })
@@ -112,17 +102,37 @@ func Reply2[A, B, R any](r Registrar, event string, h func(*Socket, A, B) (R, er
 // Reply3 is [Reply] for an event with three arguments.
 func Reply3[A, B, C, R any](r Registrar, event string, h func(*Socket, A, B, C) (R, error)) (remove func()) {
 	return typed(r, event, copied[A]() && copied[B]() && copied[C](), func(e *Event) error {
-		var (
-			a A
-			b B
-			c C
-		)
-		if err := e.Decode(&a, &b, &c); err != nil {
+		a, err := argument[A](e, 0)
+		b, err := argumentAfter[B](e, 1, err)
+		c, err := argumentAfter[C](e, 2, err)
+		if err != nil {
 			return e.fail(err)
 		}
 		v, err := guarded(e, func() (R, error) { return h(e.socket, a, b, c) })
 		return e.answer(v, err)
 	})
+}
+
+// argument decodes the argument with index i. One that the client left out is
+// the zero value.
+func argument[A any](e *Event, i int) (a A, err error) {
+	v, codec := &e.values, e.ns.srv.cfg.codec
+	if 1+i >= len(v.spans) || codec.Simple(v.spans[1+i].Of(v.data), v.attachments, &a) {
+		return a, nil
+	}
+	// Not a itself, which would be allocated for simple arguments, too.
+	p := new(A)
+	err = v.one(codec, 1, i, p)
+	return *p, err
+}
+
+// argumentAfter is argument if there was no error before.
+func argumentAfter[A any](e *Event, i int, err error) (A, error) {
+	if err != nil {
+		var zero A
+		return zero, err
+	}
+	return argument[A](e, i)
 }
 
 // typed registers a handler that decodes the arguments of an event and gives the

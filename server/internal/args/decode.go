@@ -32,6 +32,13 @@ func (c Codec) Decode(raw []byte, attachments [][]byte, dst any) (err error) {
 	return c.unmarshal(raw, dst)
 }
 
+// Simple is Decode for what needs no library. It reports false, with dst
+// untouched, for everything else, be it wrong or only unusual. dst does not
+// escape, unlike that of Decode.
+func (c Codec) Simple(raw []byte, attachments [][]byte, dst any) bool {
+	return len(attachments) == 0 && c.simple(raw, dst)
+}
+
 func (c Codec) unmarshal(raw []byte, dst any) error {
 	if c.Unmarshal != nil {
 		return c.Unmarshal(raw, dst)
