@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"sync"
 	"testing"
@@ -154,6 +155,11 @@ var calls = []struct {
 			packets, err := a.ServerSideEmitWithAck(ctx, packet)
 			return len(packets), err
 		}},
+	{"rooms", cluster.Message{Type: cluster.ListRoomsAnswer}, 1,
+		func(ctx context.Context, a *cluster.Adapter) (int, error) {
+			rooms, err := a.Rooms(ctx)
+			return len(rooms), err
+		}},
 	{"broadcast", cluster.Message{Type: cluster.BroadcastCount}, 1,
 		func(ctx context.Context, a *cluster.Adapter) (int, error) {
 			packets, err := a.BroadcastWithAck(ctx, packet, all, adapter.Flags{})
@@ -177,8 +183,12 @@ func start(t *testing.T, bus *scripted, call func() (int, error)) (cluster.Messa
 	return published[0], returned
 }
 
-// answer plays an answer of another node.
+// answer plays an answer of another node. Each list of rooms has one that is in
+// no other: what two nodes have is returned once.
 func answer(a *cluster.Adapter, request cluster.Message, sender string, m cluster.Message) {
+	if m.Type == cluster.ListRoomsAnswer {
+		m.Rooms = []string{rand.Text()}
+	}
 	m.Sender, m.To, m.RequestID = sender, request.Sender, request.RequestID
 	a.Receive(&m)
 	synctest.Wait()
