@@ -28,7 +28,8 @@ const callTimeout = 5 * time.Second
 type Option func(*Cluster)
 
 // WithLogger sets where the back-end logs changes of its state, and what could
-// not be delivered is reported. Default: nowhere.
+// not be delivered is reported: not for each message of an outage, which Stats
+// count. Default: nowhere.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *Cluster) { c.log = l }
 }

@@ -2,6 +2,7 @@ package zishang520
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -152,9 +153,7 @@ func (n *namespace) Broadcast(packet *parser.Packet, opts *socket.BroadcastOptio
 	if err == nil {
 		err = n.inner.Broadcast(p, selector(opts), flags(opts))
 	}
-	if err != nil {
-		n.cluster.log.Error("zishang520: broadcast failed", "namespace", n.name, "error", err)
-	}
+	n.report("broadcast", err)
 }
 
 // AddSockets makes the sockets of the options join rooms, on all nodes.
@@ -172,10 +171,31 @@ func (n *namespace) DisconnectSockets(opts *socket.BroadcastOptions, closeConn b
 	n.report("disconnect", n.inner.DisconnectSockets(selector(opts), closeConn))
 }
 
+// report logs why something was not done, or done on this node alone. An outage
+// is logged by the back-end, when it begins and ends.
 func (n *namespace) report(what string, err error) {
-	if err != nil {
+	if err != nil && !isOutage(err) {
 		n.cluster.log.Error("zishang520: not sent to other nodes", "what", what, "namespace", n.name, "error", err)
 	}
+}
+
+// isOutage reports whether an error says no more than that other nodes cannot be
+// reached. One that joins those of several fleets may say more.
+func isOutage(err error) bool {
+	if err == adapter.ErrUnreachable {
+		return true
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return isOutage(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		causes := e.Unwrap()
+		if slices.Contains(causes, adapter.ErrUnreachable) {
+			return true // and the others are the reason
+		}
+		return !slices.ContainsFunc(causes, func(err error) bool { return !isOutage(err) })
+	}
+	return false
 }
 
 // Sockets returns the ids of the sockets of this node in at least one of the
