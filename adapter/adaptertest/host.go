@@ -19,8 +19,9 @@ type Host struct {
 	index  adapter.Adapter
 	events []*adapter.Packet
 	answer func(*adapter.Packet) *adapter.Packet
+	hold   *hold
 
-	// asking are the goroutines that answer for clients.
+	// asking are the goroutines that answer for clients, and for this node.
 	asking sync.WaitGroup
 }
 
@@ -52,6 +53,10 @@ func (h *Host) AnswerEvents(answer func(*adapter.Packet) *adapter.Packet) {
 	h.answer = answer
 }
 
+// HoldEvents makes this node keep back its answers to events of other nodes
+// until release is called, which returns when they have been given.
+func (h *Host) HoldEvents() (release func()) { return begin(&h.mu, &h.hold) }
+
 // Events returns the events of other nodes so far.
 func (h *Host) Events() []*adapter.Packet {
 	h.mu.Lock()
@@ -81,9 +86,11 @@ func (h *Host) Ask(p *adapter.Packet, flags adapter.Flags, to iter.Seq[adapter.S
 		n++
 		socket := s.(*Socket)
 		socket.receive(p, flags)
-		switch a := socket.reply(p); {
+		switch a, held := socket.reply(p); {
 		case a == nil:
 			time.AfterFunc(timeout, func() { answer(nil) })
+		case held != nil:
+			h.asking.Go(func() { held.give(a, answer) })
 		case n == 1:
 			answer(a)
 		default:
@@ -118,12 +125,18 @@ func (h *Host) Disconnect(s adapter.Socket, closeConn bool) {
 func (h *Host) ServerSideEvent(p *adapter.Packet, reply func(*adapter.Packet)) {
 	h.mu.Lock()
 	h.events = append(h.events, p)
-	answer := h.answer
-	h.mu.Unlock()
-	if reply == nil || answer == nil {
+	if reply == nil {
+		h.mu.Unlock()
 		return
 	}
-	if a := answer(p); a != nil {
+	answer, held := h.answer, h.hold.keep()
+	h.mu.Unlock()
+	a := answered(p, answer, held)
+	switch {
+	case a == nil:
+	case held != nil:
+		h.asking.Go(func() { held.give(a, reply) })
+	default:
 		reply(a)
 		reply(a) // only the first counts
 	}
@@ -138,6 +151,7 @@ type Socket struct {
 	mu           sync.Mutex
 	received     []Delivery
 	answer       func(*adapter.Packet) *adapter.Packet
+	hold         *hold
 	disconnected bool
 	connClosed   bool
 }
@@ -165,6 +179,10 @@ func (s *Socket) Answer(answer func(*adapter.Packet) *adapter.Packet) {
 	s.answer = answer
 }
 
+// Hold makes the client keep its answers back until release is called, which
+// returns when they have been given, also after the time of their question.
+func (s *Socket) Hold() (release func()) { return begin(&s.mu, &s.hold) }
+
 // Received returns what has come so far, in order.
 func (s *Socket) Received() []Delivery {
 	s.mu.Lock()
@@ -186,14 +204,12 @@ func (s *Socket) receive(p *adapter.Packet, flags adapter.Flags) {
 	s.received = append(s.received, Delivery{p, flags})
 }
 
-func (s *Socket) reply(p *adapter.Packet) *adapter.Packet {
+// reply returns what the client answers, if it does, and what keeps it back.
+func (s *Socket) reply(p *adapter.Packet) (*adapter.Packet, *hold) {
 	s.mu.Lock()
-	answer := s.answer
+	answer, held := s.answer, s.hold.keep()
 	s.mu.Unlock()
-	if answer == nil {
-		return nil
-	}
-	return answer(p)
+	return answered(p, answer, held), held
 }
 
 func (s *Socket) disconnect(closeConn bool) {

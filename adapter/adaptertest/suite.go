@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -53,6 +54,7 @@ func Run(t *testing.T, newCluster func(*testing.T) func() adapter.Backend, canno
 		{"BroadcastWithAckPartial", cannot.NoBroadcastWithAck, testBroadcastWithAckPartial},
 		{"ServerSideEmit", cannot.NoServerSideEmit, testServerSideEmit},
 		{"ServerSideAnswers", cannot.NoServerSideEmit || cannot.NoServerSideAnswers, testServerSideAnswers},
+		{"LateAnswers", false, testLateAnswers},
 		{"NodeLeaves", cannot.NoServerCount, testNodeLeaves},
 		{"AfterClose", false, testAfterClose},
 		{"Namespaces", false, testNamespaces},
@@ -76,6 +78,8 @@ type fixture struct {
 	nodes   []*node
 	sockets map[string]*Socket
 	markers int
+	asked   int
+	made    sync.Map // the answers that were made up
 }
 
 // node is a member of the cluster, with its adapter for the namespace "/".
