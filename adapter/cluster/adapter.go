@@ -63,9 +63,9 @@ func (c Config) withDefaults(host adapter.Host) Config {
 //
 // After Close it behaves as [adapter.Local] does.
 //
-// Lock order: sending, then Adapter.mu, then request.mu; each may be taken
-// under the locks of the index, and none is held when the index or the Host is
-// called.
+// Lock order: askAnswers.mu, sending, then Adapter.mu, then request.mu; each may
+// be taken under the locks of the index, and none is held when the index or the
+// Host is called.
 type Adapter struct {
 	*adapter.Local
 	host    adapter.Host

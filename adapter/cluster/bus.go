@@ -20,7 +20,7 @@ type Type uint8
 const (
 	Broadcast            Type = iota + 1 // Packet, Selector, Flags; with RequestID: acks are wanted for Timeout
 	BroadcastCount                       // RequestID, To, Count: how many clients of this node were asked
-	BroadcastAnswer                      // RequestID, To, Packet: the ack of one client
+	BroadcastAnswer                      // RequestID, To, Packet: the ack of one client; Count: the how-manyth of this node, 0 if unknown
 	AddSockets                           // Selector, Rooms
 	DelSockets                           // Selector, Rooms
 	DisconnectSockets                    // Selector, CloseConn

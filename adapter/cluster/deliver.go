@@ -79,14 +79,17 @@ func (a *Adapter) receiveAsk(m *Message) {
 }
 
 // askAnswers publishes the answers of the clients of this node, after their
-// number: those that come before it is known are kept.
+// number: those that come before it is known are kept. Each has a number of its
+// own, in whose order they are published, so that one that comes twice is told
+// from the answer of another client.
 type askAnswers struct {
 	adapter *Adapter
 	request *Message
 
-	mu    sync.Mutex
+	mu    sync.Mutex // held while an answer is published, which does not block
 	open  bool
 	early []*adapter.Packet
+	given int
 }
 
 func (w *askAnswers) answer(p *adapter.Packet) {
@@ -94,29 +97,27 @@ func (w *askAnswers) answer(p *adapter.Packet) {
 		return
 	}
 	w.mu.Lock()
-	if !w.open {
+	defer w.mu.Unlock()
+	if w.open {
+		w.publish(p)
+	} else {
 		w.early = append(w.early, p)
-		w.mu.Unlock()
-		return
 	}
-	w.mu.Unlock()
-	w.publish(p)
 }
 
 func (w *askAnswers) counted(n int) {
-	w.adapter.reply(w.request, &Message{Type: BroadcastCount, Count: n})
 	w.mu.Lock()
-	w.open = true
-	early := w.early
-	w.early = nil
-	w.mu.Unlock()
-	for _, p := range early {
+	defer w.mu.Unlock()
+	w.adapter.reply(w.request, &Message{Type: BroadcastCount, Count: n})
+	for _, p := range w.early {
 		w.publish(p)
 	}
+	w.open, w.early = true, nil
 }
 
 func (w *askAnswers) publish(p *adapter.Packet) {
-	w.adapter.reply(w.request, &Message{Type: BroadcastAnswer, Packet: p})
+	w.given++
+	w.adapter.reply(w.request, &Message{Type: BroadcastAnswer, Packet: p, Count: w.given})
 }
 
 // receiveElsewhere handles a message of a node that this one hears in another

@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -95,6 +96,31 @@ func TestAnswersRequests(t *testing.T) {
 				t.Errorf("answered with %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestAcksAreNumbered holds that answers of clients, at whatever time they come,
+// follow their count with growing numbers.
+func TestAcksAreNumbered(t *testing.T) {
+	bus := &scripted{}
+	a, host, _ := newNode(t, bus)
+	const clients = 50
+	for i := range clients - 1 {
+		s := adaptertest.NewSocket(fmt.Sprint("client", i))
+		s.Answer(func(p *adapter.Packet) *adapter.Packet { return p })
+		a.Add(s)
+	}
+	bus.take()
+	a.Receive(&cluster.Message{Type: cluster.Broadcast, Sender: "x", RequestID: "r", Packet: packet})
+	host.Wait()
+	published := bus.take()
+	if len(published) != clients+1 || published[0].Type != cluster.BroadcastCount || published[0].Count != clients {
+		t.Fatalf("%d messages, the first %+v", len(published), published[0])
+	}
+	for i, m := range published[1:] {
+		if m.Type != cluster.BroadcastAnswer || m.Count != i+1 {
+			t.Errorf("answer %d is of type %d, number %d", i+1, m.Type, m.Count)
+		}
 	}
 }
 

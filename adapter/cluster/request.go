@@ -64,6 +64,7 @@ type node struct {
 	listed   bool // known when the request began
 	answered bool
 	open     int // clients that were asked and have not answered
+	last     int // number of the last of their answers, 0 if they have none
 }
 
 func newRequest(id string, kind Type) *request {
@@ -94,7 +95,7 @@ func (r *request) receive(m *Message) {
 	n := r.node(m.Sender)
 	switch {
 	case m.Type == BroadcastAnswer && r.kind == BroadcastCount:
-		if n.open == 0 || m.Packet == nil {
+		if n.open == 0 || m.Packet == nil || n.repeats(m) {
 			return
 		}
 		n.open--
@@ -118,6 +119,18 @@ func (r *request) node(sender string) *node {
 		return n
 	}
 	return &node{}
+}
+
+// repeats reports whether an acknowledgement has come before, and notes it.
+func (n *node) repeats(m *Message) bool {
+	if m.Sender == "" || m.Count <= 0 {
+		return false // nobody can tell
+	}
+	if m.Count <= n.last {
+		return true
+	}
+	n.last = m.Count
+	return false
 }
 
 // take adds the answer of a node.

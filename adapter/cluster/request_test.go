@@ -99,6 +99,9 @@ func TestDeadline(t *testing.T) {
 func TestAcks(t *testing.T) {
 	count := func(n int) cluster.Message { return cluster.Message{Type: cluster.BroadcastCount, Count: n} }
 	ack := cluster.Message{Type: cluster.BroadcastAnswer, Packet: packet}
+	nth := func(n int) cluster.Message {
+		return cluster.Message{Type: cluster.BroadcastAnswer, Packet: packet, Count: n}
+	}
 	type step struct {
 		sender string
 		m      cluster.Message
@@ -113,6 +116,10 @@ func TestAcks(t *testing.T) {
 		{"all answer", 0, []step{{"x", count(2)}, {"x", ack}, {"y", count(1)}, {"x", ack}, {"y", ack}}, 4},
 		{"count twice", 0, []step{{"x", count(1)}, {"x", count(1)}, {"x", ack}, {"y", count(0)}}, 2},
 		{"too many answers", 0, []step{{"x", count(1)}, {"x", ack}, {"x", ack}, {"y", count(1)}}, 0},
+		{"answer twice", 0, []step{{"x", count(2)}, {"x", nth(1)}, {"x", nth(1)}, {"y", count(0)}}, 0},
+		{"answers twice", 0, []step{{"x", count(2)}, {"x", nth(1)}, {"x", nth(2)}, {"x", nth(1)}, {"y", count(1)}, {"x", nth(2)}, {"y", nth(1)}}, 4},
+		{"answer lost", 0, []step{{"x", count(2)}, {"x", nth(2)}, {"x", nth(2)}, {"y", count(0)}}, 0},
+		{"unnamed, of equal number", 3, []step{{"", count(1)}, {"", count(1)}, {"", nth(1)}, {"", nth(1)}}, 3},
 		{"answer before count", 0, []step{{"x", ack}, {"x", count(1)}, {"y", count(0)}}, 0},
 		{"empty answer", 0, []step{{"x", count(1)}, {"x", cluster.Message{Type: cluster.BroadcastAnswer}}, {"y", count(0)}}, 0},
 		{"negative count", 0, []step{{"x", count(-1)}, {"y", count(0)}}, 0},
