@@ -63,6 +63,8 @@ func (r *request) setField(key string, value []byte) (err error) {
 		r.closeConn = isBool(value, true)
 	case "clientCount":
 		r.count, _, err = readInt(value)
+	case numberField:
+		r.number, _, err = readInt(value)
 	case "sockets":
 		r.sockets, _, err = msgpack.AppendJSON(nil, value)
 	case "packet":
@@ -118,6 +120,7 @@ type requestJSON struct {
 	Room        text            `json:"room"`
 	Close       bool            `json:"close"`
 	ClientCount int             `json:"clientCount"`
+	Number      int             `json:"number"`
 	Sockets     json.RawMessage `json:"sockets"`
 	Packet      json.RawMessage `json:"packet"`
 	Data        json.RawMessage `json:"data"`
@@ -150,6 +153,7 @@ func (in *requestJSON) request() *request {
 		room:      string(in.Room),
 		closeConn: in.Close,
 		count:     in.ClientCount,
+		number:    in.Number,
 		sockets:   in.Sockets,
 		packet:    argument{raw: in.Packet},
 		data:      argument{raw: in.Data},

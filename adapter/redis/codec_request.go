@@ -130,6 +130,7 @@ type request struct {
 	sid, room string // of the legacy forms
 	closeConn bool
 	count     int
+	number    int // of type 9, if its sender numbers them
 	sockets   json.RawMessage
 	packet    argument // of types 7 and 9
 	data      argument // of type 6

@@ -50,8 +50,13 @@ func appendAnswerTail(dst []byte, uid string) []byte {
 	return append(msgpack.AppendString(append(dst, `,"uid":`...), uid), '}')
 }
 
+// numberField is the key of the number that tells the acknowledgements of
+// clients of one node apart.
+const numberField = "number"
+
 // appendAck appends an answer in msgpack. A value that is not there is left
-// out, as Node does with undefined.
+// out, as Node does with undefined. So is the number of an answer that has none;
+// Node does not look at it.
 func appendAck(dst []byte, uid string, t requestType, key string, m *cluster.Message) ([]byte, error) {
 	present := false
 	if m.Packet != nil {
@@ -61,10 +66,16 @@ func appendAck(dst []byte, uid string, t requestType, key string, m *cluster.Mes
 	if present {
 		n++
 	}
+	if m.Count > 0 {
+		n++
+	}
 	dst = msgp.AppendMapHeader(dst, n)
 	dst = msgp.AppendInt(msgp.AppendString(dst, "type"), int(t))
 	dst = appendPair(dst, "requestId", m.RequestID)
 	dst = appendPair(dst, "uid", uid)
+	if m.Count > 0 {
+		dst = msgp.AppendInt(msgp.AppendString(dst, numberField), m.Count)
+	}
 	if !present {
 		return dst, nil
 	}

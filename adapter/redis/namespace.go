@@ -354,7 +354,7 @@ func (n *namespace) receiveResponse(payload string) error {
 	case r.kind == typeBroadcastClientCount && r.count >= 0:
 		m.Type, m.Count = cluster.BroadcastCount, r.count
 	case r.kind == typeBroadcastAck:
-		m.Type = cluster.BroadcastAnswer
+		m.Type, m.Count = cluster.BroadcastAnswer, r.number
 		m.Packet, err = r.packet.single()
 	case r.kind == typeServerSideEmit:
 		m.Type = cluster.ServerSideEmitAnswer

@@ -53,6 +53,9 @@ func appendClusterMessage(dst []byte, e envelope, m *cluster.Message) ([]byte, e
 		dst = strconv.AppendInt(dst, int64(m.Count), 10)
 	case cluster.ServerSideEmitAnswer, cluster.BroadcastAnswer:
 		dst = appendAnswerHead(dst, m.RequestID)
+		if m.Count > 0 {
+			dst = strconv.AppendInt(append(dst, `,"`+numberField+`":`...), int64(m.Count), 10)
+		}
 		if first, ok := firstArg(m.Packet); ok {
 			dst = append(append(dst, `,"packet":`...), first...)
 		}
@@ -113,7 +116,13 @@ func appendClusterMsgpack(dst []byte, e envelope, m *cluster.Message) ([]byte, e
 		if !present {
 			fields--
 		}
+		if m.Count > 0 {
+			fields++
+		}
 		dst = appendPair(msgp.AppendMapHeader(dst, fields), "requestId", m.RequestID)
+		if m.Count > 0 {
+			dst = msgp.AppendInt(msgp.AppendString(dst, numberField), m.Count)
+		}
 		if present {
 			dst, _, err = msgpack.AppendFirst(msgp.AppendString(dst, "packet"), m.Packet)
 		}

@@ -137,7 +137,7 @@ func TestShardedRequestsOfNode(t *testing.T) {
 			[]string{`{"type":10,"data":{"requestId":"q","packet":"pong"},"uid":"UID","nsp":"/"}`}},
 		{"broadcast with ack", `{"type":3,"data":{"packet":{"type":2,"data":["ask"]},"requestId":"q","opts":{"rooms":["r1"],"except":[],"flags":{"timeout":1000}}},"uid":"peer","nsp":"/"}`,
 			[]string{`{"type":11,"data":{"requestId":"q","clientCount":1},"uid":"UID","nsp":"/"}`,
-				`{"type":12,"data":{"requestId":"q","packet":"pong"},"uid":"UID","nsp":"/"}`}},
+				`{"type":12,"data":{"requestId":"q","number":1,"packet":"pong"},"uid":"UID","nsp":"/"}`}},
 		{"broadcast with ack, nobody, in msgpack", "\x84\xa4type\x03\xa4data\x83\xa6packet\x82\xa4type\x02\xa4data\x91\xa3ask\xa9requestId\xa1q\xa4opts\x83\xa5rooms\x91\xa4none\xa6except\x90\xa5flags\x80\xa3uid\xa4peer\xa3nsp\xa1/",
 			[]string{`{"type":11,"data":{"requestId":"q","clientCount":0},"uid":"UID","nsp":"/"}`}},
 	}

@@ -181,14 +181,23 @@ func appendDataHead(dst []byte, n uint32, requestID string) []byte {
 // appendAckData appends an answer, whose arguments shrink to the first: the
 // protocol has room for one value. One that is not there is left out.
 func appendAckData(dst []byte, m *cluster.Message) ([]byte, error) {
-	if m.Packet != nil {
-		if _, ok := msgpack.FirstJSON(m.Packet.Args); ok {
-			dst = appendDataHead(dst, 1, m.RequestID)
-			dst, _, err := msgpack.AppendFirst(msgp.AppendString(dst, "packet"), m.Packet)
-			return dst, err
-		}
+	_, present := firstArg(m.Packet)
+	fields := uint32(0)
+	if present {
+		fields++
 	}
-	return appendDataHead(dst, 0, m.RequestID), nil
+	if m.Count > 0 {
+		fields++
+	}
+	dst = appendDataHead(dst, fields, m.RequestID)
+	if m.Count > 0 {
+		dst = msgp.AppendInt(msgp.AppendString(dst, numberField), m.Count)
+	}
+	if !present {
+		return dst, nil
+	}
+	dst, _, err := msgpack.AppendFirst(msgp.AppendString(dst, "packet"), m.Packet)
+	return dst, err
 }
 
 func appendSocketsMsgpack(dst []byte, sockets []adapter.SocketInfo) ([]byte, error) {
@@ -313,7 +322,7 @@ func (m *clusterMessage) message() (out *cluster.Message, err error) {
 	case clusterBroadcastClientCount:
 		out.Type = cluster.BroadcastCount
 	case clusterBroadcastAck:
-		out.Type = cluster.BroadcastAnswer
+		out.Type, out.Count = cluster.BroadcastAnswer, d.number
 		out.Packet, err = d.packet.single()
 	default:
 		// Heartbeats of older versions, and what newer ones may add.
