@@ -34,6 +34,7 @@ type Bus struct {
 	mu            sync.Mutex
 	subscriptions map[string][]*subscription // by namespace
 	cut           map[string]bool            // by node
+	repeating     bool
 }
 
 // NewBus returns a bus without nodes.
@@ -65,6 +66,26 @@ func (b *Bus) Heal(nodeID string) {
 	delete(b.cut, nodeID)
 }
 
+// RepeatAnswers makes the bus bring every answer to a question twice from then
+// on, as one that delivers at least once does. By default it brings it once.
+func (b *Bus) RepeatAnswers() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.repeating = true
+}
+
+// Inject brings a message to all nodes of a namespace, as if a foreign program
+// had published it. It need not be one that a node would publish.
+func (b *Bus) Inject(namespace string, m *cluster.Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, to := range b.subscriptions[namespace] {
+		if !b.cut[to.backend.nodeID] {
+			to.queue(m)
+		}
+	}
+}
+
 func (b *Bus) publish(from *subscription, m *cluster.Message) error {
 	m = clone(m)
 	from.backend.published.Add(1)
@@ -73,12 +94,26 @@ func (b *Bus) publish(from *subscription, m *cluster.Message) error {
 	if b.cut[from.backend.nodeID] {
 		return nil
 	}
-	for _, to := range b.subscriptions[from.namespace] {
-		if !b.cut[to.backend.nodeID] && !to.queue(m) {
-			from.backend.dropped.Add(1)
+	times := 1
+	if b.repeating && isAnswer(m.Type) {
+		times = 2
+	}
+	for range times {
+		for _, to := range b.subscriptions[from.namespace] {
+			if !b.cut[to.backend.nodeID] && !to.queue(m) {
+				from.backend.dropped.Add(1)
+			}
 		}
 	}
 	return nil
+}
+
+func isAnswer(t cluster.Type) bool {
+	switch t {
+	case cluster.BroadcastCount, cluster.BroadcastAnswer, cluster.FetchAnswer, cluster.ListRoomsAnswer, cluster.ServerSideEmitAnswer:
+		return true
+	}
+	return false
 }
 
 func (b *Bus) count(by *subscription) (int, error) {
@@ -180,7 +215,7 @@ func (s *subscription) read() {
 			return
 		}
 		for _, m := range batch {
-			if m.Sender != s.sender {
+			if m != nil && m.Sender != s.sender {
 				s.backend.received.Add(1)
 			}
 			s.node.Receive(m)

@@ -65,7 +65,8 @@ func Run(t *testing.T, newCluster func(*testing.T) func() adapter.Backend, canno
 			continue
 		}
 		t.Run(tt.name, func(t *testing.T) {
-			tt.test(t, newFixture(t, newCluster(t), cannot))
+			newBackend := newCluster(t)
+			tt.test(t, newFixture(t, func(string) adapter.Backend { return newBackend() }, cannot))
 		})
 	}
 }
@@ -88,6 +89,7 @@ type node struct {
 	id      string
 	host    *Host
 	backend adapter.Backend
+	killed  bool
 }
 
 // NodeID implements [adapter.Node].
@@ -98,11 +100,12 @@ func (n *node) Logger() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 var lastNode atomic.Uint64
 
-func newFixture(t *testing.T, newBackend func() adapter.Backend, cannot Abilities) *fixture {
+func newFixture(t *testing.T, newBackend func(nodeID string) adapter.Backend, cannot Abilities) *fixture {
 	t.Helper()
 	f := &fixture{t: t, cannot: cannot, sockets: make(map[string]*Socket)}
 	for range 3 {
-		n := &node{id: fmt.Sprintf("node%d", lastNode.Add(1)), backend: newBackend()}
+		n := &node{id: fmt.Sprintf("node%d", lastNode.Add(1))}
+		n.backend = newBackend(n.id)
 		if err := n.backend.Start(n); err != nil {
 			t.Fatalf("Start: %v", err)
 		}
@@ -130,9 +133,13 @@ func (f *fixture) open(n *node, namespace string) (*Host, adapter.Adapter) {
 }
 
 func (f *fixture) close(n *node) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	wait := patience
+	if n.killed {
+		wait = time.Second
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	if err := n.backend.Close(ctx); err != nil {
+	if err := n.backend.Close(ctx); err != nil && !n.killed {
 		f.t.Errorf("Close: %v", err)
 	}
 	n.host.Wait()

@@ -109,6 +109,28 @@ func TestHubBackend(t *testing.T) {
 	}, adaptertest.Abilities{})
 }
 
+// TestHubBackendFaults holds that it skips what it cannot read.
+func TestHubBackendFaults(t *testing.T) {
+	adaptertest.RunFaults(t, func(t *testing.T) adaptertest.Faults {
+		h := runHub(t)
+		return adaptertest.Faults{
+			Backend: func(string) adapter.Backend { return NewHubBackend(h.addr()) },
+			Poison: func() int {
+				conn, err := net.Dial("tcp", h.addr())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				lines := []string{"x", "{", "[]", "null", `{"Namespace":"/"}`, `{"Namespace":"/","Message":7}`}
+				if _, err := conn.Write([]byte(strings.Join(lines, "\n") + "\n")); err != nil {
+					t.Fatal(err)
+				}
+				return len(lines)
+			},
+		}
+	}, adaptertest.Abilities{})
+}
+
 // TestHubBackendOutage holds that it finds the hub again, and sends then what
 // was published meanwhile.
 func TestHubBackendOutage(t *testing.T) {
