@@ -15,20 +15,6 @@ import (
 	"github.com/roomspan/roomspan/adapter/adaptertest"
 )
 
-// TestJoinSuite holds that nodes that share two fleets behave as nodes of one:
-// nothing happens twice, nothing is missing. They count each other twice.
-func TestJoinSuite(t *testing.T) {
-	adaptertest.Run(t, func(*testing.T) func() adapter.Backend {
-		one, two := adaptertest.NewBus(), adaptertest.NewBus()
-		// The suite cannot wait until nodes know each other, if it cannot count
-		// them.
-		one.Counting, two.Counting = true, true
-		return func() adapter.Backend {
-			return adapter.Join(adapter.Named("one", one.Backend()), adapter.Named("two", two.Backend()))
-		}
-	}, adaptertest.Abilities{NoServerCount: true})
-}
-
 var lastJoined atomic.Int64
 
 // joinedNode is a node with one namespace and one socket, which has its name.
@@ -392,35 +378,6 @@ func TestJoinStatsAndClose(t *testing.T) {
 		t.Errorf("FetchSockets after Close: %v", err)
 	}
 	until(t, "x is forgotten", func() bool { n, err := y.ServerCount(t.Context()); return err == nil && n == 1 })
-}
-
-// TestJoinPartial holds that one fleet that fails does not keep the answers of
-// the other back.
-func TestJoinPartial(t *testing.T) {
-	one, two := adaptertest.NewBus(), adaptertest.NewBus()
-	x := startJoined(t, "x", adapter.Join(adapter.Named("one", one.Backend()), adapter.Named("two", two.Backend())))
-	in, is := startJoined(t, "in", one.Backend()), startJoined(t, "is", two.Backend())
-	until(t, "all are counted", func() bool { n, err := x.ServerCount(t.Context()); return err == nil && n == 3 })
-	is.socket.Answer(nil)
-	two.Cut(is.name)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	packets, err := x.BroadcastWithAck(ctx, argument("q"), adapter.Selector{}, adapter.Flags{})
-	missing := (*adapter.MissingAnswersError)(nil)
-	if got := texts(packets); !slices.Equal(got, []string{`["in"]`, `["x"]`}) || !errors.As(err, &missing) || missing.Received != 2 || missing.Expected != 3 {
-		t.Errorf("%q answered, %v", got, err)
-	}
-	// Whoever answers for one socket is the only one, whatever else fails.
-	id := "AAAAAAAAAAAAAAAAAAAA"
-	in.Add(in.socket, id)
-	packets, err = x.BroadcastWithAck(t.Context(), argument("q"), adapter.Selector{Rooms: []string{id}}, adapter.Flags{})
-	if got := texts(packets); !slices.Equal(got, []string{`["in"]`}) || err != nil {
-		t.Errorf("one socket: %q answered, %v", got, err)
-	}
-	infos, err := x.FetchSockets(ctx, adapter.Selector{})
-	if !errors.Is(err, context.DeadlineExceeded) || infos != nil {
-		t.Errorf("with a context that has ended: %v, %v", infos, err)
-	}
 }
 
 var errRefused = errors.New("refused")
