@@ -33,8 +33,13 @@ import (
 // empty or equal.
 //
 // Ready waits for all, Connected of Stats says that all are, and the counters
-// are sums; the result is a [StatusReporter]. A server that shares n fleets with this one counts n times in
-// ServerCount. Connection state recovery does not work on such a node.
+// are sums; the result is a [StatusReporter]. A server that shares n fleets with
+// this one counts n times in ServerCount.
+//
+// Connection state recovery does not work on such a node, even if one of the
+// back-ends keeps packets: what another fleet brought has no place among them,
+// and the nodes that may restore a session, foreign ones too, could not tell
+// that its client missed it.
 func Join(backends ...Backend) Backend {
 	j := &joined{}
 	for _, b := range backends {

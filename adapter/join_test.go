@@ -15,6 +15,34 @@ import (
 	"github.com/roomspan/roomspan/adapter/adaptertest"
 )
 
+// TestJoinedRecoversNothing holds that a node in several fleets does not claim
+// to keep what its clients miss, and gives packets no offsets, also if a
+// back-end could.
+func TestJoinedRecoversNothing(t *testing.T) {
+	b := adapter.Join(adapter.Named("keeps", adapter.Memory()), adapter.Named("bus", adaptertest.NewBus().Backend()))
+	host := adaptertest.NewHost("/")
+	host.Recover(adapter.Recovery{MaxDisconnection: time.Minute, MaxPackets: 10, MaxBytes: 1000, MaxSessions: 10})
+	if err := b.Start(&joinedNode{name: "node"}); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(context.Background())
+	a, err := b.Open(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := a.(adapter.Recoverer); ok {
+		t.Error("the adapter is a Recoverer")
+	}
+	s := adaptertest.NewSocket("client")
+	a.Add(s)
+	if err := a.Broadcast(argument("event"), adapter.Selector{}, adapter.Flags{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Received(); len(got) != 1 || string(got[0].Packet.Args) != `["event"]` {
+		t.Errorf("received %+v", got)
+	}
+}
+
 var lastJoined atomic.Int64
 
 // joinedNode is a node with one namespace and one socket, which has its name.

@@ -127,7 +127,7 @@
 //
 // Alone, a node keeps state and packets in its memory. With the Streams of Redis
 // they are kept there, and clients are recovered on any node. Plain Pub/Sub has
-// no place for them.
+// no place for them, nor has a node in several fleets ([adapter.Join]).
 //
 // # Concurrency
 //
