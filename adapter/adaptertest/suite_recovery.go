@@ -209,33 +209,18 @@ func testAllOrNothing(t *testing.T, f *recovery) {
 // testExactlyOnce cuts clients off again and again, with packets under way,
 // while every node sends numbered events. Who is not restored begins anew.
 func testExactlyOnce(t *testing.T, f *recovery) {
-	const rounds, guests, count = 30, 3, 1500
+	const rounds, guests = 30, 3
 	f.guest("witness", "room")
 	clients := make([]*guest, guests)
 	for i := range clients {
 		clients[i] = f.guest(fmt.Sprint("guest", i), "room", fmt.Sprint("own", i))
 	}
-	var senders sync.WaitGroup
-	defer senders.Wait() // also if a client is not restored
-	for i, n := range f.nodes {
-		senders.Go(func() {
-			for k := range count {
-				sel := adapter.Selector{Except: []string{"nobody"}}
-				if k%2 == 1 {
-					sel.Rooms = []string{"room"}
-				}
-				if err := n.Broadcast(event(i, k), sel, adapter.Flags{}); err != nil {
-					t.Errorf("Broadcast: %v", err)
-				}
-				if k%10 == 0 {
-					time.Sleep(time.Millisecond / 2)
-				}
-			}
-		})
-	}
+	finish := f.sendNumbers()
+	defer finish() // also if a client is not restored
 	restored := 0
 	for range rounds {
 		for _, g := range clients {
+			g.begun()
 			g.receive(rand.IntN(20))
 			g.cut()
 			time.Sleep(time.Duration(rand.IntN(1000)) * time.Microsecond)
@@ -244,27 +229,74 @@ func testExactlyOnce(t *testing.T, f *recovery) {
 			}
 		}
 	}
-	senders.Wait()
-	t.Logf("restored %d of %d", restored, rounds*guests)
+	counts := finish()
+	t.Logf("restored %d of %d, of %d events", restored, rounds*guests, counts)
 	if restored < rounds*guests/2 {
 		t.Errorf("only %d of %d are restored", restored, rounds*guests)
 	}
-	f.witness("witness", count*len(f.nodes))
+	all := 0
+	for _, count := range counts {
+		all += count
+	}
+	f.witness("witness", all)
 	clients = append(clients, &guest{f: f, id: "witness", socket: f.sockets["witness"]})
 	for _, g := range clients {
-		g.checkNumbers(count)
+		g.checkNumbers(counts)
+	}
+}
+
+// sendNumbers has every node send numbered events until finish is called, and
+// one more then, which comes to whoever is connected. finish returns how many
+// each has sent.
+func (f *recovery) sendNumbers() (finish func() []int) {
+	stop, counts := make(chan struct{}), make([]int, len(f.nodes))
+	var senders sync.WaitGroup
+	for i, n := range f.nodes {
+		senders.Go(func() {
+			for last := false; !last; {
+				select {
+				case <-stop:
+					last = true
+				default:
+				}
+				k := counts[i]
+				sel := adapter.Selector{Except: []string{"nobody"}}
+				if k%2 == 1 {
+					sel.Rooms = []string{"room"}
+					time.Sleep(time.Millisecond)
+				}
+				if err := n.Broadcast(event(i, k), sel, adapter.Flags{}); err != nil {
+					f.t.Errorf("Broadcast: %v", err)
+				}
+				counts[i]++
+			}
+		})
+	}
+	return sync.OnceValue(func() []int {
+		close(stop)
+		senders.Wait()
+		return counts
+	})
+}
+
+// begun waits until a client that is new has been sent so much that it has an
+// offset, whatever is lost of it: without one it is never restored.
+func (g *guest) begun() {
+	g.f.t.Helper()
+	if g.offset == "" {
+		g.f.await(g.id+" has begun", func() bool { return len(g.socket.Received()) > 20 })
 	}
 }
 
 // checkNumbers waits until the client has the last number of each node, and
 // fails if one is missing, comes twice, or out of order.
-func (g *guest) checkNumbers(count int) {
+func (g *guest) checkNumbers(counts []int) {
 	g.f.t.Helper()
 	next := make([]int, len(g.f.nodes))
 	g.f.await(g.id+" has the last of each node", func() bool {
 		ends := 0
 		for _, p := range append(slices.Clone(g.packets), g.sent()...) {
-			if args := decode(p); args[1] == float64(count-1) {
+			if args := decode(p); args[1] == float64(counts[int(args[0].(float64))]-1) {
 				ends++
 			}
 		}
