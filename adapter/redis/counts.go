@@ -73,7 +73,10 @@ func (c *census) count(ctx context.Context, b *Backend, channel string) (int, er
 		}
 		nodes := counts[channel]
 		if !b.publisher.sharded || !cluster || c.settle(nodes, time.Now().After(limit)) {
-			return max(1, int(nodes)), nil
+			if b.emits {
+				return int(nodes), nil
+			}
+			return max(1, int(nodes)), nil // this one may not be counted yet
 		}
 		select {
 		case <-time.After(followPoll):

@@ -111,6 +111,9 @@ func (l *channelListener) add(subs ...subscription) {
 		if sub.request {
 			l.requests[sub.name] = struct{}{}
 		}
+		if sub.peers != "" {
+			l.requests[sub.peers] = struct{}{}
+		}
 	}
 	l.mu.Unlock()
 	l.signal()
@@ -157,6 +160,7 @@ func (l *channelListener) drop(name string, user bus) {
 	delete(l.channels, name)
 	delete(l.unrouted, name)
 	delete(l.requests, name)
+	delete(l.requests, c.sub.peers)
 	l.settle(c)
 	if c.ear != nil {
 		c.ear.sub.remove(c.sub)

@@ -78,7 +78,7 @@ func (n *namespace) adapter() adapter.Adapter { return n.opened }
 
 func (n *namespace) subscriptions() []subscription {
 	if n.backend.emits {
-		return []subscription{{name: n.response, user: n}, {name: n.own, sole: true, user: n}}
+		return []subscription{{name: n.response, peers: n.request, user: n}, {name: n.own, sole: true, user: n}}
 	}
 	broadcast := subscription{name: n.pattern, pattern: true}
 	if n.backend.config.rooms {

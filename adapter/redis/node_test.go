@@ -31,6 +31,7 @@ type node struct {
 type nodeOptions struct {
 	namespace string
 	rooms     []string
+	emits     bool // it only emits, and has no socket
 }
 
 func start(t testing.TB, backend *redis.Backend, opts nodeOptions) *node {
@@ -40,7 +41,11 @@ func start(t testing.TB, backend *redis.Backend, opts nodeOptions) *node {
 	if n.host.namespace == "" {
 		n.host.namespace = "/"
 	}
-	if err := backend.Start(server{n.log}); err != nil {
+	who := adapter.Node(server{n.log})
+	if opts.emits {
+		who = emitter{server{n.log}}
+	}
+	if err := backend.Start(who); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -53,7 +58,9 @@ func start(t testing.TB, backend *redis.Backend, opts nodeOptions) *node {
 		t.Fatal(err)
 	}
 	n.adapter = a
-	a.Add(&socket{id: "socket"}, opts.rooms...)
+	if !opts.emits {
+		a.Add(&socket{id: "socket"}, opts.rooms...)
+	}
 	return n
 }
 
@@ -108,6 +115,10 @@ type server struct{ log *logBuffer }
 
 func (s server) NodeID() string       { return "node" }
 func (s server) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(s.log, nil)) }
+
+type emitter struct{ server }
+
+func (emitter) EmitsOnly() bool { return true }
 
 // logBuffer collects lines.
 type logBuffer struct {

@@ -58,7 +58,7 @@ func (n *shardedNamespace) adapter() adapter.Adapter { return n.node }
 
 func (n *shardedNamespace) subscriptions() []subscription {
 	if n.backend.emits {
-		return []subscription{{name: n.own, sharded: true, sole: true, user: n}}
+		return []subscription{{name: n.own, sharded: true, sole: true, peers: n.main, user: n}}
 	}
 	return []subscription{
 		{name: n.main, sharded: true, request: true, user: n},

@@ -30,12 +30,13 @@ const firstSubs = 1000
 // subscription is a channel or pattern that is listened to.
 type subscription struct {
 	name    string
-	pattern bool // name is a pattern
-	request bool // name is the request channel, by which nodes are counted
-	sharded bool // name is a channel of sharded Pub/Sub
-	room    bool // name comes and goes with a room, and nobody waits for it
-	sole    bool // no other node listens to name
-	user    bus  // whose a sharded channel is
+	pattern bool   // name is a pattern
+	request bool   // name is the request channel, by which nodes are counted
+	sharded bool   // name is a channel of sharded Pub/Sub
+	room    bool   // name comes and goes with a room, and nobody waits for it
+	sole    bool   // no other node listens to name
+	user    bus    // whose a sharded channel is
+	peers   string // a channel by which nodes are counted, for one that does not listen to it
 }
 
 // keeper is told what becomes of the connection of a subscriber.
@@ -178,6 +179,9 @@ func (s *subscriber) requestChannels() []string {
 	for name, sub := range s.wanted {
 		if sub.request {
 			names = append(names, name)
+		}
+		if sub.peers != "" {
+			names = append(names, sub.peers)
 		}
 	}
 	return names
