@@ -80,7 +80,9 @@ func (n *namespace) BroadcastWithAck(ctx context.Context, p *adapter.Packet, sel
 	}
 	q := n.asks.begin()
 	defer n.asks.end(q)
-	asked := n.askPython(q, p, sel, flags)
+	end, err := n.backend.overhear(ctx)
+	defer end()
+	asked := err == nil && n.askPython(q, p, sel, flags)
 	packets, err := n.Adapter.BroadcastWithAck(ctx, p, sel, flags)
 	missing := (*adapter.MissingAnswersError)(nil)
 	if !asked || err != nil && !errors.As(err, &missing) {

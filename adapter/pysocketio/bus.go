@@ -47,6 +47,9 @@ func (b bus) Publish(m *cluster.Message) error {
 	if err != nil {
 		return err
 	}
+	if m.To != "" {
+		return conn.Publish(config.answerChannel(m.To), payload)
+	}
 	return conn.Publish(config.ownChannel(), payload)
 }
 
@@ -72,7 +75,7 @@ func (b bus) answerPython(m *cluster.Message, text string) error {
 func (b bus) ServerCount(ctx context.Context) (int, error) {
 	own := b.n.backend.config.ownChannel()
 	counts, err := b.n.backend.conn.Listeners(ctx, own)
-	return max(1, int(counts[own])), err
+	return b.n.backend.atLeastSelf(counts[own]), err
 }
 
 // Reachable implements [cluster.Reacher].

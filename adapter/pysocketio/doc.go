@@ -7,7 +7,10 @@
 //	io, err := server.New(server.WithAdapter(pysocketio.New("redis://localhost:6379")))
 //
 // Between nodes of Roomspan everything works as on any other back-end; what
-// Python has no words for goes over a channel of their own, "socketio:roomspan".
+// Python has no words for goes over a channel of their own, "socketio:roomspan",
+// and answers over one for each node, "socketio:roomspan:<id>". A process that
+// only emits is no node, and listens to the channel of the fleet only while it
+// asks clients, since those of Python nodes answer there.
 // With Python nodes it is as follows.
 //
 //   - Events reach all clients, the members of rooms, and one socket, of all

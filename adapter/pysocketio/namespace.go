@@ -37,7 +37,7 @@ func newNamespace(b *Backend, host adapter.Host) *namespace {
 		hostID:  adapter.NodeID(host, b.id),
 		asks:    asks{stop: make(chan struct{})},
 	}
-	n.Adapter = cluster.New(host, bus{n}, cluster.Config{NodeID: n.hostID})
+	n.Adapter = cluster.New(host, bus{n}, cluster.Config{NodeID: n.hostID, Uncounted: b.emits})
 	return n
 }
 
@@ -80,7 +80,7 @@ func (n *namespace) ServerCount(ctx context.Context) (int, error) {
 	}
 	c := &n.backend.config
 	counts, err := n.backend.conn.Listeners(ctx, c.channel)
-	return max(1, int(counts[c.channel])), err
+	return n.backend.atLeastSelf(counts[c.channel]), err
 }
 
 // elsewhere returns the selected sockets that Python nodes may have, as far as

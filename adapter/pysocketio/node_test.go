@@ -52,10 +52,34 @@ type node struct {
 func (n *node) NodeID() string       { return "node" }
 func (n *node) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(&n.log, nil)) }
 
+// emitter is a node that only emits.
+type emitter struct{ *node }
+
+func (emitter) EmitsOnly() bool { return true }
+
 func start(t *testing.T, b *pysocketio.Backend) *node {
 	t.Helper()
 	n := &node{t: t, backend: b, host: adaptertest.NewHost("/"), socket: adaptertest.NewSocket(sid)}
-	if err := b.Start(n); err != nil {
+	n.open(n)
+	n.Add(n.socket, "room")
+	n.ready()
+	return n
+}
+
+// startEmitter starts a process that has no clients.
+func startEmitter(t *testing.T, b *pysocketio.Backend) *node {
+	t.Helper()
+	n := &node{t: t, backend: b, host: adaptertest.NewHost("/")}
+	n.open(emitter{n})
+	n.ready()
+	return n
+}
+
+// open starts the back-end for who, and opens the namespace.
+func (n *node) open(who adapter.Node) {
+	t, b := n.t, n.backend
+	t.Helper()
+	if err := b.Start(who); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -70,13 +94,16 @@ func start(t *testing.T, b *pysocketio.Backend) *node {
 	}
 	n.Adapter = a
 	n.host.Use(a)
-	a.Add(n.socket, "room")
+}
+
+// ready waits until the back-end is.
+func (n *node) ready() {
+	n.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := b.Ready(ctx); err != nil {
-		t.Fatal(err)
+	if err := n.backend.Ready(ctx); err != nil {
+		n.t.Fatal(err)
 	}
-	return n
 }
 
 // await waits until the socket has received want, and nothing else.

@@ -3,6 +3,7 @@ package pysocketio
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/roomspan/roomspan/adapter/redis"
@@ -106,8 +107,16 @@ func (c *config) validate() error {
 }
 
 // ownChannel is where nodes of Roomspan tell each other what Python has no
-// words for. Python nodes do not listen to it.
+// words for, but for answers. Python nodes do not listen to it.
 func (c *config) ownChannel() string { return c.channel + ":roomspan" }
+
+// answerChannel is where the node of a host id hears the answers of nodes of
+// Roomspan to its questions.
+func (c *config) answerChannel(hostID string) string {
+	// What may follow are the marks of fleets.
+	id, _, _ := strings.Cut(hostID, ".")
+	return c.ownChannel() + ":" + id
+}
 
 // connection returns the options for what is under the protocol.
 func (c *config) connection() []redis.Option {

@@ -33,6 +33,9 @@ type Backend struct {
 	// the node is in several fleets.
 	id string
 
+	emits     bool // the node only emits; constant from Start on
+	overheard overheard
+
 	mu         sync.Mutex // not held while messages are handled
 	started    bool
 	closed     bool
@@ -74,7 +77,15 @@ func (b *Backend) Start(node adapter.Node) error {
 		return err
 	}
 	b.started = true
+	if e, ok := node.(adapter.EmitterNode); ok {
+		b.emits = e.EmitsOnly()
+	}
+	if b.emits {
+		b.conn.ListenApart(b.config.answerChannel(b.id), b.config.channel)
+		return nil
+	}
 	b.conn.Listen(b.config.channel, b.config.ownChannel())
+	b.conn.ListenApart(b.config.answerChannel(b.id), "")
 	return nil
 }
 
@@ -145,13 +156,13 @@ func (b *Backend) receive(channel, payload string) error {
 	if len(payload) > b.config.maxMessage {
 		return fmt.Errorf("%w: %d bytes", errFormat, len(payload))
 	}
-	if channel == b.config.ownChannel() {
+	if channel != b.config.channel {
 		if strings.HasPrefix(payload, `{"from":"`+b.id) {
 			return nil
 		}
 		return b.receiveOwn([]byte(payload))
 	}
-	if b.echo(payload) {
+	if b.echo(payload) || b.emits && !strings.Contains(payload, b.id) {
 		return nil
 	}
 	text := []byte(payload)
@@ -200,7 +211,7 @@ func (b *Backend) receivePython(text []byte) error {
 		return err
 	}
 	own := strings.HasPrefix(m.HostID, b.id)
-	if own != (m.Method == methodCallback) {
+	if own != (m.Method == methodCallback) || b.emits && !own {
 		// A callback goes to the host that it names; all else comes from it.
 		return nil
 	}

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/adapter/cluster"
@@ -36,6 +37,46 @@ func (c *Conn) Listen(channels ...string) {
 		subs[i] = subscription{name: name, request: true}
 	}
 	c.backend.sub.add(subs...)
+}
+
+// ListenApart subscribes to a channel that others do not listen to, as Listen
+// does. peers is a channel of Listen to which this process does not listen
+// itself, for the listeners of which the backlog waits; or "".
+func (c *Conn) ListenApart(channel, peers string) {
+	c.backend.sub.add(subscription{name: channel, peers: peers})
+}
+
+// Overhear subscribes to a channel until [Conn.Ignore], without being one of
+// its [Conn.Listeners]. It does not wait for the network, and is called again
+// only after Ignore.
+func (c *Conn) Overhear(channel string) {
+	// Redis does not count who listens by a pattern.
+	c.backend.sub.add(subscription{name: globEscaper.Replace(channel), pattern: true})
+}
+
+// AwaitOverhear returns when Redis has confirmed what [Conn.Overhear] asks for.
+// It fails when ctx ends, and at once while Redis is away.
+func (c *Conn) AwaitOverhear(ctx context.Context, channel string) error {
+	name := globEscaper.Replace(channel)
+	for {
+		changed, err := c.Reachable()
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(c.backend.sub.missing(), name) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("redis: subscribing: %w", ctx.Err())
+		}
+	}
+}
+
+// Ignore ends what [Conn.Overhear] began. It does not wait for the network.
+func (c *Conn) Ignore(channel string) {
+	c.backend.sub.remove(subscription{name: globEscaper.Replace(channel), pattern: true})
 }
 
 // Publish queues a message for a channel and takes the payload over. It never

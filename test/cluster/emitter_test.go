@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/pysocketio"
 	redisadapter "github.com/roomspan/roomspan/adapter/redis"
 	"github.com/roomspan/roomspan/server"
 	"github.com/roomspan/roomspan/server/servertest"
@@ -42,10 +44,17 @@ func TestEmitters(t *testing.T) {
 // TestEmitterIsNoNode shows that a process that only emits is neither counted by the others nor waited for, and hears
 // nothing but answers, in the families where Redis counts who listens.
 func TestEmitterIsNoNode(t *testing.T) {
-	for name, opts := range map[string][]redisadapter.Option{
-		"classic": nil,
-		"sharded": {redisadapter.WithSharded(redisadapter.Static)},
-		"streams": {redisadapter.WithStreams()},
+	for name, tt := range map[string]struct {
+		backend func(url string) adapter.Backend
+		count   int // a node that shares two fleets counts twice
+	}{
+		"classic": {func(url string) adapter.Backend { return redisadapter.New(url) }, 2},
+		"sharded": {func(url string) adapter.Backend {
+			return redisadapter.New(url, redisadapter.WithSharded(redisadapter.Static))
+		}, 2},
+		"streams":    {func(url string) adapter.Backend { return redisadapter.New(url, redisadapter.WithStreams()) }, 2},
+		"pysocketio": {func(url string) adapter.Backend { return pysocketio.New(url) }, 2},
+		"joined":     {func(url string) adapter.Backend { return adapter.Join(redisadapter.New(url), pysocketio.New(url)) }, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			redis := peer.Redis(t)
@@ -53,7 +62,7 @@ func TestEmitterIsNoNode(t *testing.T) {
 			defer cancel()
 			var nodes [2]*server.Server
 			for i := range nodes {
-				io, err := server.New(server.WithAdapter(redisadapter.New(redis.URL(), opts...)))
+				io, err := server.New(server.WithAdapter(tt.backend(redis.URL())))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -64,7 +73,7 @@ func TestEmitterIsNoNode(t *testing.T) {
 				}
 				nodes[i] = io
 			}
-			e, err := server.NewEmitter(redisadapter.New(redis.URL(), opts...))
+			e, err := server.NewEmitter(tt.backend(redis.URL()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +81,7 @@ func TestEmitterIsNoNode(t *testing.T) {
 			if err := e.Ready(ctx); err != nil {
 				t.Fatal(err)
 			}
-			if n, err := nodes[0].ServerCount(ctx); err != nil || n != 2 {
+			if n, err := nodes[0].ServerCount(ctx); err != nil || n != tt.count {
 				t.Errorf("%d nodes: %v", n, err)
 			}
 			answers, err := server.CallServers[string](ctx, nodes[0].Namespace, "ping")

@@ -1,6 +1,9 @@
 package cluster_test
 
 import (
+	"context"
+	"net/http/httputil"
+	"net/url"
 	"testing"
 
 	"github.com/roomspan/roomspan/adapter/pysocketio"
@@ -33,6 +36,51 @@ func TestPythonFleet(t *testing.T) {
 			theirs := python(t, redis, tt.flags...)
 			ours := roomspan(t, redis, "-adapter", tt.adapter)
 			peer.Checks(t, scriptLimit, "python.mjs", "--ours", ours.URL(), "--theirs", theirs.URL(), "--form", tt.form)
+		})
+	}
+}
+
+// TestPythonAnswersEmitter has a process on Roomspan that only emits, whose clients are on a node of python-socketio.
+func TestPythonAnswersEmitter(t *testing.T) {
+	for _, tt := range []struct {
+		form  string
+		opts  []pysocketio.Option
+		flags []string
+	}{
+		{"old", []pysocketio.Option{pysocketio.WithPickle()}, nil},
+		{"new", nil, []string{"--json"}},
+	} {
+		t.Run(tt.form, func(t *testing.T) {
+			redis := peer.Redis(t)
+			address, err := url.Parse(python(t, redis, tt.flags...).URL())
+			if err != nil {
+				t.Fatal(err)
+			}
+			theirs := httputil.NewSingleHostReverseProxy(address)
+			c := servertest.Connect(t, theirs, servertest.Timeout(patience))
+			servertest.Handle(c, "question", func(x int) int { return x + 1 })
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			e, err := server.NewEmitter(pysocketio.New(redis.URL(), tt.opts...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close(context.Background())
+			if err := e.Ready(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Emit("told", "x"); err != nil {
+				t.Fatal(err)
+			}
+			if got := servertest.Next[string](t, c, "told"); got != "x" {
+				t.Errorf("told %q", got)
+			}
+			for i := range 3 {
+				answers, err := server.CallAll[int](ctx, e.To(c.ID()), "question", i)
+				if err != nil || len(answers) != 1 || answers[0] != i+1 {
+					t.Errorf("answers %v: %v", answers, err)
+				}
+			}
 		})
 	}
 }
