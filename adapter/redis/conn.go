@@ -41,9 +41,11 @@ func (c *Conn) Listen(channels ...string) {
 
 // ListenApart subscribes to a channel that others do not listen to, as Listen
 // does. peers is a channel of Listen to which this process does not listen
-// itself, for the listeners of which the backlog waits; or "".
+// itself, for the listeners of which the backlog waits; or "". By a channel
+// without any listener a heartbeat finds out that Redis has lost the
+// subscriptions of this process, though not the connection.
 func (c *Conn) ListenApart(channel, peers string) {
-	c.backend.sub.add(subscription{name: channel, peers: peers})
+	c.backend.sub.add(subscription{name: channel, sole: true, peers: peers})
 }
 
 // Overhear subscribes to a channel until [Conn.Ignore], without being one of
