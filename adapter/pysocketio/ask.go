@@ -109,7 +109,7 @@ func (n *namespace) askPython(q *ask, p *adapter.Packet, sel adapter.Selector, f
 		return false
 	}
 	if expressible(sel) {
-		payload, ok := appendEmit(nil, n.name, n.hostID, p, sel, flags, &q.id, config.pickle)
+		payload, ok := appendEmit(nil, n.name, n.hostID, p, sel, flags, &q.id, config.layout)
 		if ok {
 			return n.backend.conn.Publish(config.channel, payload) == nil
 		}

@@ -33,7 +33,7 @@ func (b bus) Publish(m *cluster.Message) error {
 			for _, a := range m.Packet.Attachments {
 				size += len(a)*4/3 + 8
 			}
-			payload, ok := appendEmit(make([]byte, 0, size), n.name, n.hostID, m.Packet, m.Selector, m.Flags, nil, config.pickle)
+			payload, ok := appendEmit(make([]byte, 0, size), n.name, n.hostID, m.Packet, m.Selector, m.Flags, nil, config.layout)
 			if ok {
 				return conn.Publish(config.channel, payload)
 			}

@@ -45,6 +45,8 @@ type message struct {
 	// Roomspan is what only nodes of Roomspan write and read: Python looks at
 	// no member that it does not know.
 	Roomspan *extension `json:"roomspan"`
+
+	layout layout // of what a Python node has written
 }
 
 // extension is what an event has beyond Python's words.
@@ -112,8 +114,8 @@ func (n names) one() (string, bool) {
 	return n.list[0], true
 }
 
-func readMessage(text []byte) (*message, error) {
-	m := &message{}
+func readMessage(text []byte, as layout) (*message, error) {
+	m := &message{layout: as}
 	if err := json.Unmarshal(text, m); err != nil {
 		return nil, fmt.Errorf("%w: %v", errFormat, err)
 	}
@@ -161,9 +163,8 @@ func (m *message) packet() (*adapter.Packet, error) {
 	return &adapter.Packet{Args: append(text, ']'), Attachments: attachments}, nil
 }
 
-// arguments returns those of an event as a JSON array. Their layout is that of
-// python-socketio 5.15.1 and later, and as far as it can be told apart, of
-// earlier versions.
+// arguments returns those of an event as a JSON array. What is no list is one
+// argument in any layout.
 func (m *message) arguments() (args []byte, attachments [][]byte, err error) {
 	data := m.Data
 	if m.Binary {
@@ -181,7 +182,7 @@ func (m *message) arguments() (args []byte, attachments [][]byte, err error) {
 		return data, attachments, nil
 	case len(data) == 0 || bytes.Equal(data, []byte("null")):
 		return []byte("[]"), attachments, nil
-	case data[0] != '[':
+	case data[0] != '[' || m.layout != layoutAll:
 		data = wrap(data)
 	}
 	if data, err = compact(data); err != nil {

@@ -1,6 +1,7 @@
 package pysocketio
 
 import (
+	"cmp"
 	"encoding/json"
 	"reflect"
 	"slices"
@@ -53,8 +54,10 @@ func FuzzMessage(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if m, err := readMessage(b); err == nil {
-			checkMessage(t, m)
+		for as := range layoutPickled + 1 {
+			if m, err := readMessage(b, as); err == nil {
+				checkMessage(t, m)
+			}
 		}
 	})
 }
@@ -120,39 +123,42 @@ func TestOwnMessages(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
-	tests := []struct{ message, want string }{
+	tests := []struct {
+		message, want string
+		one           string // with a layout of one argument; "" if it is the same
+	}{
 		// From 5.15.1 on.
-		{`{"data": ["world"]}`, `["e","world"]`},
-		{`{"data": [1, [2], {"a": null}]}`, `["e",1,[2],{"a":null}]`},
-		{`{"data": [[1, 2]]}`, `["e",[1,2]]`},
-		{`{"data": [null]}`, `["e"]`},
-		{`{"data": [null, null]}`, `["e",null,null]`},
-		{`{"data": []}`, `["e"]`},
-		{`{"data": [[{"a": {"_placeholder": true, "num": 0}}], "AQI="], "binary": true}`, `["e",{"a":{"_placeholder":true,"num":0}}]`},
+		{`{"data": ["world"]}`, `["e","world"]`, `["e",["world"]]`},
+		{`{"data": [1, [2], {"a": null}]}`, `["e",1,[2],{"a":null}]`, `["e",[1,[2],{"a":null}]]`},
+		{`{"data": [[1, 2]]}`, `["e",[1,2]]`, `["e",[[1,2]]]`},
+		{`{"data": [null]}`, `["e"]`, `["e",[null]]`},
+		{`{"data": [null, null]}`, `["e",null,null]`, `["e",[null,null]]`},
+		{`{"data": []}`, `["e"]`, `["e",[]]`},
+		{`{"data": [[{"a": {"_placeholder": true, "num": 0}}], "AQI="], "binary": true}`,
+			`["e",{"a":{"_placeholder":true,"num":0}}]`, `["e",[{"a":{"_placeholder":true,"num":0}}]]`},
 		// Before, and of minimal publishers.
-		{`{"data": "world"}`, `["e","world"]`},
-		{`{"data": {"a": 1}}`, `["e",{"a":1}]`},
-		{`{"data": null}`, `["e"]`},
-		{`{}`, `["e"]`},
-		{`{"data": [{"_placeholder": true, "num": 0}, "AQI="], "binary": true}`, `["e",{"_placeholder":true,"num":0}]`},
-		// Of Roomspan, in the old layout.
-		{`{"data": [1,2], "roomspan": {"args": 1}}`, `["e",[1,2]]`},
-		{`{"data": null, "roomspan": {"args": 1}}`, `["e",null]`},
-		{`{"data": null, "roomspan": {"args": 0}}`, `["e"]`},
-		{`{"data": [1,2], "roomspan": {"args": 2}}`, `["e",1,2]`},
-		{`{"data": [null], "roomspan": {}}`, `["e",null]`},
+		{`{"data": "world"}`, `["e","world"]`, ""},
+		{`{"data": {"a": 1}}`, `["e",{"a":1}]`, ""},
+		{`{"data": null}`, `["e"]`, ""},
+		{`{"method": "emit"}`, `["e"]`, ""},
+		{`{"data": [{"_placeholder": true, "num": 0}, "AQI="], "binary": true}`, `["e",{"_placeholder":true,"num":0}]`, ""},
+		// Of Roomspan, in any layout.
+		{`{"data": [1,2], "roomspan": {"args": 1}}`, `["e",[1,2]]`, ""},
+		{`{"data": null, "roomspan": {"args": 1}}`, `["e",null]`, ""},
+		{`{"data": null, "roomspan": {"args": 0}}`, `["e"]`, ""},
+		{`{"data": [1,2], "roomspan": {"args": 2}}`, `["e",1,2]`, ""},
+		{`{"data": [null], "roomspan": {}}`, `["e",null]`, ""},
 	}
 	for _, tt := range tests {
-		m, err := readMessage([]byte(`{"method": "emit", "event": "e", ` + tt.message[1:]))
-		if tt.message == "{}" {
-			m, err = readMessage([]byte(`{"method": "emit", "event": "e"}`))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := m.packet()
-		if err != nil || string(p.Args) != tt.want {
-			t.Errorf("%s: %v, %v, want %s", tt.message, p, err, tt.want)
+		for as, want := range map[layout]string{layoutAll: tt.want, layoutOne: cmp.Or(tt.one, tt.want), layoutPickled: cmp.Or(tt.one, tt.want)} {
+			m, err := readMessage([]byte(`{"method": "emit", "event": "e", `+tt.message[1:]), as)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := m.packet()
+			if err != nil || string(p.Args) != want {
+				t.Errorf("%s: %s, %v, want %s", tt.message, p.Args, err, want)
+			}
 		}
 	}
 }
@@ -166,36 +172,40 @@ func TestAppendEmit(t *testing.T) {
 		sel      adapter.Selector
 		flags    adapter.Flags
 		callback *uint64
-		old      bool
+		as       layout
 		want     string // "" for what there is no form for
 	}{
-		{"all", &adapter.Packet{Args: []byte(`["hello","world"]`)}, adapter.Selector{}, adapter.Flags{}, nil, false,
+		{"all", &adapter.Packet{Args: []byte(`["hello","world"]`)}, adapter.Selector{}, adapter.Flags{}, nil, layoutAll,
 			`{"method": "emit", "event": "hello", "data": ["world"], "binary": false, "namespace": "/", "room": null, "skip_sid": null, "callback": null, "roomspan": {}, "host_id": "h"}`},
-		{"binary", binary, adapter.Selector{Rooms: []string{"r1"}, Except: []string{"SID"}}, adapter.Flags{}, nil, false,
+		{"binary", binary, adapter.Selector{Rooms: []string{"r1"}, Except: []string{"SID"}}, adapter.Flags{}, nil, layoutAll,
 			`{"method": "emit", "event": "bin", "data": [[{"_placeholder":true,"num":0}], "AQI="], "binary": true, "namespace": "/", "room": "r1", "skip_sid": "SID", "callback": null, "roomspan": {}, "host_id": "h"}`},
-		{"callback", &adapter.Packet{Args: []byte(`["q",1]`)}, adapter.Selector{Rooms: []string{"SID"}}, adapter.Flags{}, &seven, false,
+		{"callback", &adapter.Packet{Args: []byte(`["q",1]`)}, adapter.Selector{Rooms: []string{"SID"}}, adapter.Flags{}, &seven, layoutAll,
 			`{"method": "emit", "event": "q", "data": [1], "binary": false, "namespace": "/", "room": "SID", "skip_sid": null, "callback": ["SID", "/", 7], "roomspan": {}, "host_id": "h"}`},
-		{"lists and flags", &adapter.Packet{Args: []byte(` [ "a\"b" ] `)}, adapter.Selector{Rooms: []string{"a", `b"`}, Except: []string{"c", "d"}}, adapter.Flags{Volatile: true, NoCompress: true}, nil, false,
+		{"lists and flags", &adapter.Packet{Args: []byte(` [ "a\"b" ] `)}, adapter.Selector{Rooms: []string{"a", `b"`}, Except: []string{"c", "d"}}, adapter.Flags{Volatile: true, NoCompress: true}, nil, layoutAll,
 			`{"method": "emit", "event": "a\"b", "data": [], "binary": false, "namespace": "/", "room": ["a", "b\""], "skip_sid": ["c", "d"], "callback": null, "roomspan": {"volatile":true,"nocompress":true}, "host_id": "h"}`},
-		{"old, none", &adapter.Packet{Args: []byte(`["a"]`)}, adapter.Selector{}, adapter.Flags{}, nil, true,
+		{"one, none", &adapter.Packet{Args: []byte(`["a"]`)}, adapter.Selector{}, adapter.Flags{}, nil, layoutOne,
 			`{"method": "emit", "event": "a", "data": null, "binary": false, "namespace": "/", "room": null, "skip_sid": null, "callback": null, "roomspan": {"args":0}, "host_id": "h"}`},
-		{"old, one", &adapter.Packet{Args: []byte(`["a",[1]]`)}, adapter.Selector{}, adapter.Flags{}, nil, true,
+		{"one, one", &adapter.Packet{Args: []byte(`["a",[1]]`)}, adapter.Selector{}, adapter.Flags{}, nil, layoutOne,
 			`{"method": "emit", "event": "a", "data": [1], "binary": false, "namespace": "/", "room": null, "skip_sid": null, "callback": null, "roomspan": {"args":1}, "host_id": "h"}`},
-		{"old, two", &adapter.Packet{Args: []byte(`["a",1,2]`)}, adapter.Selector{}, adapter.Flags{}, nil, true,
+		{"one, two", &adapter.Packet{Args: []byte(`["a",1,2]`)}, adapter.Selector{}, adapter.Flags{}, nil, layoutOne,
 			`{"method": "emit", "event": "a", "data": [1,2], "binary": false, "namespace": "/", "room": null, "skip_sid": null, "callback": null, "roomspan": {"args":2}, "host_id": "h"}`},
-		{"old, binary", binary, adapter.Selector{}, adapter.Flags{}, nil, true, ""},
-		{"no event", &adapter.Packet{Args: []byte(`[]`)}, adapter.Selector{}, adapter.Flags{}, nil, false, ""},
-		{"event is no text", &adapter.Packet{Args: []byte(`[1]`)}, adapter.Selector{}, adapter.Flags{}, nil, false, ""},
+		{"one, binary", binary, adapter.Selector{}, adapter.Flags{}, nil, layoutOne,
+			`{"method": "emit", "event": "bin", "data": [{"_placeholder":true,"num":0}, "AQI="], "binary": true, "namespace": "/", "room": null, "skip_sid": null, "callback": null, "roomspan": {"args":1}, "host_id": "h"}`},
+		{"pickled, two", &adapter.Packet{Args: []byte(`["a",1,2]`)}, adapter.Selector{}, adapter.Flags{}, nil, layoutPickled,
+			`{"method": "emit", "event": "a", "data": [1,2], "binary": false, "namespace": "/", "room": null, "skip_sid": null, "callback": null, "roomspan": {"args":2}, "host_id": "h"}`},
+		{"pickled, binary", binary, adapter.Selector{}, adapter.Flags{}, nil, layoutPickled, ""},
+		{"no event", &adapter.Packet{Args: []byte(`[]`)}, adapter.Selector{}, adapter.Flags{}, nil, layoutAll, ""},
+		{"event is no text", &adapter.Packet{Args: []byte(`[1]`)}, adapter.Selector{}, adapter.Flags{}, nil, layoutAll, ""},
 	}
 	for _, tt := range tests {
-		got, ok := appendEmit(nil, "/", "h", tt.p, tt.sel, tt.flags, tt.callback, tt.old)
+		got, ok := appendEmit(nil, "/", "h", tt.p, tt.sel, tt.flags, tt.callback, tt.as)
 		if ok != (tt.want != "") || ok && string(got) != tt.want {
 			t.Errorf("%s: %v\n%s\nwant\n%s", tt.name, ok, got, tt.want)
 		}
 		if !ok {
 			continue
 		}
-		m, err := readMessage(got)
+		m, err := readMessage(got, tt.as)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,8 +223,8 @@ func sameJSON(a, b []byte) bool {
 
 func TestEcho(t *testing.T) {
 	b := New("")
-	own, _ := appendEmit(nil, "/", b.id+".mark", &adapter.Packet{Args: []byte(`["e"]`)}, adapter.Selector{}, adapter.Flags{}, nil, false)
-	other, _ := appendEmit(nil, "/", "roomspan-other", &adapter.Packet{Args: []byte(`["e","\"host_id\": \"` + b.id + `"]`)}, adapter.Selector{}, adapter.Flags{}, nil, false)
+	own, _ := appendEmit(nil, "/", b.id+".mark", &adapter.Packet{Args: []byte(`["e"]`)}, adapter.Selector{}, adapter.Flags{}, nil, layoutAll)
+	other, _ := appendEmit(nil, "/", "roomspan-other", &adapter.Packet{Args: []byte(`["e","\"host_id\": \"` + b.id + `"]`)}, adapter.Selector{}, adapter.Flags{}, nil, layoutAll)
 	for text, want := range map[string]bool{
 		string(own): true, string(other): false, "": false, emitStart + `"}`: false,
 		`{"method": "callback", "host_id": "` + b.id + `"}`: false,
@@ -228,17 +238,17 @@ func TestEcho(t *testing.T) {
 func BenchmarkEmit(b *testing.B) {
 	p := &adapter.Packet{Args: []byte(`["chat:message",{"from":"somebody","text":"0123456789012345678901234567890123456789"}]`)}
 	sel := adapter.Selector{Rooms: []string{"room"}, Except: []string{"01234567890123456789"}}
-	dst, _ := appendEmit(nil, "/", "roomspan-0123456789ab", p, sel, adapter.Flags{}, nil, false)
+	dst, _ := appendEmit(nil, "/", "roomspan-0123456789ab", p, sel, adapter.Flags{}, nil, layoutAll)
 	b.Run("write", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			dst, _ = appendEmit(dst[:0], "/", "roomspan-0123456789ab", p, sel, adapter.Flags{}, nil, false)
+			dst, _ = appendEmit(dst[:0], "/", "roomspan-0123456789ab", p, sel, adapter.Flags{}, nil, layoutAll)
 		}
 	})
 	b.Run("read", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			m, err := readMessage(dst)
+			m, err := readMessage(dst, layoutAll)
 			if err != nil {
 				b.Fatal(err)
 			}

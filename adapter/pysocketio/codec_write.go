@@ -16,26 +16,26 @@ const (
 	hostKey   = `"host_id": "`
 )
 
-// appendEmit appends an event in the form of python-socketio 5.15.1 and later,
-// or with old in that of versions up to 5.13. callback is nil, or the number of
-// the question. It reports false for what that form cannot hold.
-func appendEmit(dst []byte, nsp, hostID string, p *adapter.Packet, sel adapter.Selector, flags adapter.Flags, callback *uint64, old bool) ([]byte, bool) {
+// appendEmit appends an event in the form of python-socketio. callback is nil,
+// or the number of the question. It reports false for what that form cannot
+// hold.
+func appendEmit(dst []byte, nsp, hostID string, p *adapter.Packet, sel adapter.Selector, flags adapter.Flags, callback *uint64, as layout) ([]byte, bool) {
 	event, args, ok := splitEvent(p.Args)
-	if !ok || old && len(p.Attachments) > 0 {
+	if !ok || as == layoutPickled && len(p.Attachments) > 0 {
 		return dst, false
 	}
 	ext := extension{Volatile: flags.Volatile, NoCompress: flags.NoCompress}
 	dst = append(dst, emitStart+`"event": `...)
 	dst = append(dst, event...)
 	dst = append(dst, `, "data": `...)
-	switch {
-	case old:
+	if as != layoutAll {
 		var n int
-		dst, n = appendOldData(dst, args)
+		args, n = onlyArgument(args)
 		ext.Args = &n
-	case len(p.Attachments) > 0:
+	}
+	if len(p.Attachments) > 0 {
 		dst = appendBinary(dst, args, p.Attachments)
-	default:
+	} else {
 		dst = append(dst, args...)
 	}
 	dst = append(dst, `, "binary": `...)
@@ -92,8 +92,8 @@ func appendNames(dst []byte, list []string) []byte {
 	return append(dst, ']')
 }
 
-// appendBinary appends the arguments, in which placeholders stand, with the
-// attachments after them.
+// appendBinary appends data in which placeholders stand, with the attachments
+// after it.
 func appendBinary(dst, args []byte, attachments [][]byte) []byte {
 	dst = append(append(dst, '['), args...)
 	for _, a := range attachments {
@@ -104,18 +104,18 @@ func appendBinary(dst, args []byte, attachments [][]byte) []byte {
 	return append(dst, ']')
 }
 
-// appendOldData appends the arguments as versions up to 5.13 read them: null
-// for none, one as it is, and several as the list of them, for which JSON has
-// no other word. It returns their number.
-func appendOldData(dst, args []byte) ([]byte, int) {
+// onlyArgument returns the arguments where there is place for one: null for
+// none, one as it is, and several as the list of them, for which JSON has no
+// other word. It returns their number too.
+func onlyArgument(args []byte) (json.RawMessage, int) {
 	var list []json.RawMessage
 	if err := json.Unmarshal(args, &list); err != nil || len(list) == 0 {
-		return append(dst, "null"...), 0
+		return json.RawMessage("null"), 0
 	}
 	if len(list) == 1 {
-		return append(dst, list[0]...), 1
+		return list[0], 1
 	}
-	return append(dst, args...), len(list)
+	return args, len(list)
 }
 
 // appendMethod appends a message about a socket or a room: sid or room may be

@@ -1,8 +1,8 @@
 // Package pysocketio connects the nodes of a cluster through Redis in the
 // family of python-socketio: its AsyncRedisManager and RedisManager, and
 // external processes that only emit, with write_only=True. Versions from
-// 5.15.1 are understood as they are, 5.14.0 to 5.15.0 but for arguments that
-// are lists, earlier ones with [WithPickle].
+// 5.15.1 are understood as they are, 5.14.0 to 5.15.0 with [WithOneArgument],
+// earlier ones with [WithPickle].
 //
 //	io, err := server.New(server.WithAdapter(pysocketio.New("redis://localhost:6379")))
 //
@@ -11,6 +11,7 @@
 // and answers over one for each node, "socketio:roomspan:<id>". A process that
 // only emits is no node, and listens to the channel of the fleet only while it
 // asks clients, since those of Python nodes answer there.
+//
 // With Python nodes it is as follows.
 //
 //   - Events reach all clients, the members of rooms, and one socket, of all

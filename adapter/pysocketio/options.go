@@ -45,16 +45,26 @@ func WithFailFast() Option {
 
 // WithPickle is for a fleet of python-socketio up to 5.13, and off by default.
 // The messages of these versions, which are pickled, are read then: as plain
-// data, of None, bool, int, float, str, bytes, list, tuple and dict. A message that holds anything else, or asks for code to be run, is
-// skipped and counted. And what this node sends is laid out as these versions
-// read it: their clients get several arguments as one list, and no event with
-// binary data.
+// data, of None, bool, int, float, str, bytes, list, tuple and dict. A message
+// that holds anything else, or asks for code to be run, is skipped and counted.
+// And what this node sends is laid out as these versions read it: their clients
+// get several arguments as one list, and no event with binary data.
 //
 // With it off a pickled message is skipped and counted. A fleet has versions
 // of one side alone: those up to 5.13 and later ones do not understand each
-// other either.
+// other either. Of WithPickle and [WithOneArgument] the later one holds.
 func WithPickle() Option {
-	return func(c *config) { c.pickle = true }
+	return func(c *config) { c.layout = layoutPickled }
+}
+
+// WithOneArgument is for a fleet of python-socketio 5.14.0 to 5.15.0, and off
+// by default. The messages of these versions hold one argument, where later
+// ones have a list of all: which of the two a list is, a message does not tell.
+// With the option a list is read as one argument, as these versions do, and
+// their clients get several arguments of this node as one list. All nodes of
+// Roomspan in the fleet have it.
+func WithOneArgument() Option {
+	return func(c *config) { c.layout = layoutOne }
 }
 
 // WithMaxMessage sets the bytes of the longest message that is read, 16 MiB by
@@ -80,8 +90,17 @@ type config struct {
 	failFast        bool
 	maxMessage      int
 	ackTimeout      time.Duration
-	pickle          bool
+	layout          layout
 }
+
+// layout is what the data of an event is.
+type layout uint8
+
+const (
+	layoutAll     layout = iota // a list of the arguments: python-socketio 5.15.1 and later
+	layoutOne                   // the only argument: 5.14.0 to 5.15.0
+	layoutPickled               // so too in JSON, without binary data; its own messages are pickled: up to 5.13
+)
 
 func newConfig(opts []Option) config {
 	c := config{

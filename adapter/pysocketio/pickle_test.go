@@ -29,7 +29,7 @@ func TestPickleToJSON(t *testing.T) {
 			if err != nil || string(got) != tt.json {
 				t.Errorf("%s, protocol %d: %s, %v\nwant %s", tt.name, b[1], got, err, tt.json)
 			}
-			if _, err := readMessage(got); err != nil {
+			if _, err := readMessage(got, layoutAll); err != nil {
 				t.Errorf("%s: %v", tt.name, err)
 			}
 			if _, err := pickleToJSON(b, len(got)-1); !errors.Is(err, errFormat) {
@@ -100,7 +100,7 @@ func FuzzPickle(f *testing.F) {
 		if len(text) > testLimit || !json.Valid(text) {
 			t.Fatalf("%d bytes: %.200s", len(text), text)
 		}
-		if m, err := readMessage(text); err == nil {
+		if m, err := readMessage(text, layoutAll); err == nil {
 			checkMessage(t, m)
 		}
 	})

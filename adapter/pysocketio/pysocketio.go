@@ -165,17 +165,18 @@ func (b *Backend) receive(channel, payload string) error {
 	if b.echo(payload) || b.emits && !strings.Contains(payload, b.id) {
 		return nil
 	}
-	text := []byte(payload)
+	text, as := []byte(payload), b.config.layout
 	if strings.HasPrefix(payload, pickleStart) {
-		if !b.config.pickle {
+		if as != layoutPickled {
 			return errPickle
 		}
 		var err error
 		if text, err = pickleToJSON(text, b.config.maxMessage); err != nil {
 			return err
 		}
+		as = layoutAll // a pickle tells them apart
 	}
-	return b.receivePython(text)
+	return b.receivePython(text, as)
 }
 
 // echo reports whether a message is an event of this node, which comes back to
@@ -205,8 +206,8 @@ func (b *Backend) receiveOwn(text []byte) error {
 }
 
 // receivePython handles a message in the form of python-socketio.
-func (b *Backend) receivePython(text []byte) error {
-	m, err := readMessage(text)
+func (b *Backend) receivePython(text []byte, as layout) error {
+	m, err := readMessage(text, as)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ func TestSuite(t *testing.T) {
 	var clusters atomic.Int64
 	for name, opts := range map[string][]pysocketio.Option{
 		"new": nil,
+		"one": {pysocketio.WithOneArgument()},
 		"old": {pysocketio.WithPickle()},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,7 +21,7 @@ func python(t *testing.T, redis *peer.RedisServer, more ...string) *peer.Process
 }
 
 // TestPythonFleet has a node of Roomspan and one of python-socketio in one Redis: one as it is installed, which writes
-// pickle, and one that writes what later versions do.
+// pickle, and ones that write what later versions do.
 func TestPythonFleet(t *testing.T) {
 	peer.Need(t, "node")
 	for _, tt := range []struct {
@@ -29,6 +29,7 @@ func TestPythonFleet(t *testing.T) {
 		flags         []string
 	}{
 		{"old", "python-old", nil},
+		{"one", "python-one", []string{"--one-argument"}},
 		{"new", "python", []string{"--json"}},
 	} {
 		t.Run(tt.form, func(t *testing.T) {
@@ -48,6 +49,7 @@ func TestPythonAnswersEmitter(t *testing.T) {
 		flags []string
 	}{
 		{"old", []pysocketio.Option{pysocketio.WithPickle()}, nil},
+		{"one", []pysocketio.Option{pysocketio.WithOneArgument()}, []string{"--one-argument"}},
 		{"new", nil, []string{"--json"}},
 	} {
 		t.Run(tt.form, func(t *testing.T) {

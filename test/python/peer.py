@@ -1,7 +1,8 @@
-"""A server on python-socketio: peer.py --redis URL [--channel NAME] [--json] [--write-only].
+"""A server on python-socketio: peer.py --redis URL [--channel NAME] [--json | --one-argument] [--write-only].
 
 It prints "listening on ADDR" when it hears the other nodes in that Redis. Its manager is the AsyncRedisManager that is
-installed. With --json it writes and reads as version 5.15.1 and later do, on top of a version up to 5.13.
+installed. With --json it writes and reads as version 5.15.1 and later do, on top of a version up to 5.13; with
+--one-argument as 5.14.2 to 5.15.0 do.
 
 With --write-only it is a process without clients: it prints "listening on nothing", then emits what the lines of JSON
 on its standard input say, and prints "done" for each.
@@ -27,7 +28,7 @@ class JSONManager(socketio.AsyncRedisManager):
         namespace = namespace or '/'
         if callback is not None:
             callback = (room, namespace, self._generate_ack_id(room, callback))
-        data = list(data) if isinstance(data, tuple) else [data]
+        data = self.laid_out(data)
         packet = Packet(data=data)
         binary = packet._data_is_binary(data)
         if binary:
@@ -70,10 +71,26 @@ class JSONManager(socketio.AsyncRedisManager):
         if message['binary']:
             attachments = [base64.b64decode(a) for a in data[1:]]
             data = Packet()._reconstruct_binary_internal(data[0], attachments)
-        return {**message, 'data': data[0] if len(data) == 1 else tuple(data)}
+        return {**message, 'data': self.taken_out(data)}
+
+    def laid_out(self, data):
+        return list(data) if isinstance(data, tuple) else [data]
+
+    def taken_out(self, data):
+        return data[0] if len(data) == 1 else tuple(data)
 
     async def remote(self, method, sid, namespace, room):
         await self._publish({'method': method, 'sid': sid, 'room': room, 'namespace': namespace})
+
+
+class OneArgumentManager(JSONManager):
+    """Has the messages of python-socketio 5.14.2 to 5.15.0: a tuple becomes a list in JSON, and stays one."""
+
+    def laid_out(self, data):
+        return data
+
+    def taken_out(self, data):
+        return data
 
 
 def serve(sio, namespace):
@@ -163,9 +180,14 @@ async def main():
     parser.add_argument('--redis', required=True)
     parser.add_argument('--channel', default='socketio')
     parser.add_argument('--json', action='store_true')
+    parser.add_argument('--one-argument', action='store_true')
     parser.add_argument('--write-only', action='store_true')
     args = parser.parse_args()
-    kind = JSONManager if args.json else socketio.AsyncRedisManager
+    kind = socketio.AsyncRedisManager
+    if args.json:
+        kind = JSONManager
+    if args.one_argument:
+        kind = OneArgumentManager
     manager = kind(args.redis, channel=args.channel, write_only=args.write_only)
     if args.write_only:
         return await write(manager)

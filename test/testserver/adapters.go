@@ -21,6 +21,8 @@ func (f flags) backend() (adapter.Backend, error) {
 		return redis.New(f.redis, redis.WithStreams()), nil
 	case "python":
 		return pysocketio.New(f.redis), nil
+	case "python-one":
+		return pysocketio.New(f.redis, pysocketio.WithOneArgument()), nil
 	case "python-old":
 		return pysocketio.New(f.redis, pysocketio.WithPickle()), nil
 	case "redis+python-old":

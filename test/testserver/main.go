@@ -49,7 +49,7 @@ func parseFlags() flags {
 	flag.StringVar(&f.addr, "addr", "127.0.0.1:3000", "address to listen on")
 	flag.StringVar(&f.path, "path", "/socket.io/", "path of the Socket.IO endpoint")
 	flag.StringVar(&f.redis, "redis", "", "URL of the Redis that joins the nodes; none: in-memory")
-	flag.StringVar(&f.adapter, "adapter", "redis", "family of the cluster, with -redis: redis, rooms, sharded, streams, python, python-old, redis+python-old")
+	flag.StringVar(&f.adapter, "adapter", "redis", "family of the cluster, with -redis: redis, rooms, sharded, streams, python, python-one, python-old, redis+python-old")
 	flag.StringVar(&f.mode, "mode", "dynamic", "subscription mode of the family sharded")
 	flag.StringVar(&f.cors, "cors", "", "origin that may connect from elsewhere, or *")
 	flag.DurationVar(&f.pingInterval, "ping-interval", 25*time.Second, "heartbeat interval")
