@@ -60,7 +60,7 @@ func build(t testing.TB, pkg string, race bool) program {
 	}
 	path := filepath.Join(builds.dir, filepath.Base(pkg)+strconv.Itoa(len(builds.programs))+".exe")
 	args := []string{"build", "-buildvcs=false", "-o", path}
-	if Race {
+	if race {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, pkg)...)
