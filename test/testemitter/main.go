@@ -14,8 +14,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/roomspan/roomspan/adapter/redis"
 	"github.com/roomspan/roomspan/server"
+	"github.com/roomspan/roomspan/test/internal/family"
 )
 
 // order is one line: what to do, and to whom.
@@ -32,19 +32,19 @@ type order struct {
 
 func main() {
 	log.SetFlags(0)
-	url := flag.String("redis", "", "URL of the Redis")
-	family := flag.String("adapter", "redis", "family: redis, streams")
+	var cluster family.Flags
+	cluster.Define()
 	flag.Parse()
-	var opts []redis.Option
-	if *family == "streams" {
-		opts = append(opts, redis.WithStreams())
-	}
-	if err := run(redis.New(*url, opts...)); err != nil {
+	if err := run(cluster); err != nil {
 		log.Fatal("testemitter: ", err)
 	}
 }
 
-func run(backend *redis.Backend) error {
+func run(cluster family.Flags) error {
+	backend, err := cluster.Backend()
+	if err != nil {
+		return err
+	}
 	e, err := server.NewEmitter(backend, server.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))))
 	if err != nil {
 		return err

@@ -20,11 +20,12 @@ import (
 	"github.com/roomspan/roomspan/server"
 	"github.com/roomspan/roomspan/server/enginetest"
 	"github.com/roomspan/roomspan/server/parser/msgpack"
+	"github.com/roomspan/roomspan/test/internal/family"
 )
 
 type flags struct {
-	addr, path, redis, adapter, cors     string
-	mode                                 string
+	addr, path, cors                     string
+	cluster                              family.Flags
 	cpuProfile, heapProfile              string
 	parser                               string
 	tlsCert, tlsKey                      string
@@ -48,9 +49,7 @@ func parseFlags() flags {
 	var f flags
 	flag.StringVar(&f.addr, "addr", "127.0.0.1:3000", "address to listen on")
 	flag.StringVar(&f.path, "path", "/socket.io/", "path of the Socket.IO endpoint")
-	flag.StringVar(&f.redis, "redis", "", "URL of the Redis that joins the nodes; none: in-memory")
-	flag.StringVar(&f.adapter, "adapter", "redis", "family of the cluster, with -redis: redis, rooms, sharded, streams, python, python-one, python-old, redis+python-old")
-	flag.StringVar(&f.mode, "mode", "dynamic", "subscription mode of the family sharded")
+	f.cluster.Define()
 	flag.StringVar(&f.cors, "cors", "", "origin that may connect from elsewhere, or *")
 	flag.DurationVar(&f.pingInterval, "ping-interval", 25*time.Second, "heartbeat interval")
 	flag.DurationVar(&f.pingTimeout, "ping-timeout", 20*time.Second, "heartbeat time-out")
@@ -151,8 +150,8 @@ func newServer(f flags) (*server.Server, error) {
 	if f.recovery != 0 {
 		opts = append(opts, server.WithConnectionStateRecovery(server.Recovery{MaxDisconnection: f.recovery}))
 	}
-	if f.redis != "" {
-		backend, err := f.backend()
+	if f.cluster.URL != "" {
+		backend, err := f.cluster.Backend()
 		if err != nil {
 			return nil, err
 		}

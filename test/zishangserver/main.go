@@ -13,23 +13,20 @@ import (
 
 	"github.com/zishang520/socket.io/v2/socket"
 
-	"github.com/roomspan/roomspan/adapter/redis"
 	"github.com/roomspan/roomspan/adapter/zishang520"
+	"github.com/roomspan/roomspan/test/internal/family"
 )
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "where to listen")
-	url := flag.String("redis", "", "Redis of the cluster")
-	family := flag.String("adapter", "redis", "redis, sharded or streams")
+	var in family.Flags
+	in.Define()
 	flag.Parse()
-	var opts []redis.Option
-	switch *family {
-	case "sharded":
-		opts = append(opts, redis.WithSharded(redis.Static))
-	case "streams":
-		opts = append(opts, redis.WithStreams())
+	backend, err := in.Backend()
+	if err != nil {
+		log.Fatal(err)
 	}
-	cluster, err := zishang520.New(redis.New(*url, opts...))
+	cluster, err := zishang520.New(backend)
 	if err != nil {
 		log.Fatal(err)
 	}
