@@ -3,15 +3,19 @@ package cluster_test
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
 	"github.com/roomspan/roomspan/test/internal/peer"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.Cleanup(peer.Exit)) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(documented{m}, goleak.Cleanup(peer.Exit)) }
 
 const (
 	// scriptLimit bounds the run of a script, in which each check has a bound of its own.
@@ -31,56 +35,109 @@ func roomspan(t *testing.T, redis *peer.RedisServer, more ...string) *peer.Proce
 	return peer.Start(t, peer.Build(t, "./test/testserver"), args...)
 }
 
-// node starts a node on Node's own socket.io.
-func node(t *testing.T, redis *peer.RedisServer) *peer.Process {
+// node starts a node on Node's own socket.io; more are flags of peer-redis.mjs.
+func node(t *testing.T, redis *peer.RedisServer, more ...string) *peer.Process {
 	t.Helper()
-	p := peer.Node(t, "peer-redis.mjs", "--redis", redis.URL())
+	p := peer.Node(t, "peer-redis.mjs", append([]string{"--redis", redis.URL()}, more...)...)
 	p.Listening()
 	return p
 }
 
-// across runs the scenarios of two nodes.
-func across(t *testing.T, a, b *peer.Process) {
+// across runs the scenarios of two nodes, for a column of docs/interop.md.
+func across(t *testing.T, c *column, a, b *peer.Process, more ...string) {
 	t.Helper()
-	peer.Checks(t, scriptLimit, "cluster.mjs", "--a", a.URL(), "--b", b.URL())
+	c.record(t, peer.Checks(t, scriptLimit, "cluster.mjs", append([]string{"--a", a.URL(), "--b", b.URL()}, more...)...))
 }
 
 func TestTwoNodes(t *testing.T) {
 	peer.Need(t, "node")
-	redis := peer.Redis(t)
-	across(t, roomspan(t, redis), roomspan(t, redis))
+	for family, c := range map[string]*column{
+		"redis": alike.classic, "streams": alike.streams, "python": alike.python, "streams+python": alike.joined,
+	} {
+		t.Run(family, func(t *testing.T) {
+			t.Parallel()
+			redis := peer.Redis(t)
+			across(t, c, roomspan(t, redis, "-adapter", family), roomspan(t, redis, "-adapter", family))
+		})
+	}
 }
 
 // TestMixedFleet has a node of Roomspan and one of Node in the same Redis.
 func TestMixedFleet(t *testing.T) {
+	t.Parallel()
 	peer.Need(t, "node")
 	redis := peer.Redis(t)
-	ours, theirs := roomspan(t, redis), node(t, redis)
-	t.Run("roomspan first", func(t *testing.T) { across(t, ours, theirs) })
-	t.Run("node first", func(t *testing.T) { across(t, theirs, ours) })
+	across(t, withNode.classic, roomspan(t, redis), node(t, redis))
+}
+
+// TestSpecificResponseChannels has them answer on channels of the node that asks, which no other test does.
+func TestSpecificResponseChannels(t *testing.T) {
+	t.Parallel()
+	peer.Need(t, "node")
+	redis := peer.Redis(t)
+	used := channelsUsed(t, redis, "socket.io-response#/#*")
+	across(t, withNode.specific, roomspan(t, redis, "-specific"), node(t, redis, "--specific", "yes"))
+	// Answers to server-side events always go to all.
+	if channels := used(); len(channels) != 3 {
+		t.Errorf("answers came on %q; two nodes and all have a channel each", channels)
+	}
+}
+
+// channelsUsed listens to a pattern, and returns on which of its channels something came.
+func channelsUsed(t *testing.T, redis *peer.RedisServer, pattern string) func() []string {
+	t.Helper()
+	opts, err := goredis.ParseURL(redis.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := goredis.NewClient(opts)
+	t.Cleanup(func() { _ = client.Close() })
+	sub := client.PSubscribe(t.Context(), pattern)
+	t.Cleanup(func() { _ = sub.Close() })
+	if _, err := sub.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const last = "the last message"
+	return func() []string {
+		// Redis passes on in order: what was published before comes before.
+		if err := client.Publish(t.Context(), strings.TrimSuffix(pattern, "*"), last).Err(); err != nil {
+			t.Fatal(err)
+		}
+		channels := make(map[string]bool)
+		for {
+			m, err := sub.ReceiveMessage(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Payload == last {
+				return slices.Sorted(maps.Keys(channels))
+			}
+			channels[m.Channel] = true
+		}
+	}
 }
 
 // TestRoomSubscriptions has nodes with that option beside one of Node, and one of Roomspan without it.
 func TestRoomSubscriptions(t *testing.T) {
+	t.Parallel()
 	peer.Need(t, "node")
 	redis := peer.Redis(t)
 	started := time.Now()
 	ours, theirs := roomspan(t, redis, "-adapter", "rooms"), node(t, redis)
 	time.Sleep(time.Until(started.Add(ownChannels)))
-	t.Run("rooms first", func(t *testing.T) { across(t, ours, theirs) })
-	t.Run("node first", func(t *testing.T) { across(t, theirs, ours) })
+	t.Run("node", func(t *testing.T) { across(t, withNode.rooms, ours, theirs) })
 	theirs.Stop()
 	pattern := roomspan(t, redis)
-	t.Run("rooms before pattern", func(t *testing.T) { across(t, ours, pattern) })
-	t.Run("pattern before rooms", func(t *testing.T) { across(t, pattern, ours) })
+	t.Run("pattern", func(t *testing.T) { across(t, alike.mixed, ours, pattern) })
 	pattern.Stop()
-	t.Run("rooms alone", func(t *testing.T) { across(t, ours, roomspan(t, redis, "-adapter", "rooms")) })
+	t.Run("rooms alone", func(t *testing.T) { across(t, alike.rooms, ours, roomspan(t, redis, "-adapter", "rooms")) })
 }
 
 // TestScenariosOnNode shows that the scenarios ask for nothing but Socket.IO.
 func TestScenariosOnNode(t *testing.T) {
+	t.Parallel()
 	redis := peer.Redis(t)
-	across(t, node(t, redis), node(t, redis))
+	across(t, nil, node(t, redis), node(t, redis))
 }
 
 // clients are those of outage.mjs, on two nodes.

@@ -14,30 +14,49 @@ import (
 	"github.com/roomspan/roomspan/test/internal/peer"
 )
 
-// emitted runs the scenarios of an emitter, which is a program with its arguments, and two nodes.
-func emitted(t *testing.T, a, b *peer.Process, program ...string) {
+// emitted runs the scenarios of an emitter, which is a program with its arguments, and clients of all nodes.
+func emitted(t *testing.T, c *column, nodes []*peer.Process, program ...string) {
 	t.Helper()
-	emitter, err := json.Marshal(program)
-	if err != nil {
-		t.Fatal(err)
+	urls := make([]string, len(nodes))
+	for i, n := range nodes {
+		urls[i] = n.URL()
 	}
-	peer.Checks(t, scriptLimit, "emitter.mjs", "--a", a.URL(), "--b", b.URL(), "--emitter", string(emitter))
-}
-
-// TestEmitters has a node of Roomspan and one of Node in the same Redis, and emitters of both.
-func TestEmitters(t *testing.T) {
-	nodejs := peer.Need(t, "node")
-	redis := peer.Redis(t)
-	ours, theirs := roomspan(t, redis), node(t, redis)
-	t.Run("roomspan", func(t *testing.T) {
-		emitted(t, ours, theirs, peer.Build(t, "./test/testemitter"), "-redis", redis.URL())
-	})
-	t.Run("@socket.io/redis-emitter", func(t *testing.T) {
-		script, err := filepath.Abs(filepath.Join("..", "node", "emitter-redis.mjs"))
+	text := func(list []string) string {
+		b, err := json.Marshal(list)
 		if err != nil {
 			t.Fatal(err)
 		}
-		emitted(t, ours, theirs, nodejs, script, "--redis", redis.URL())
+		return string(b)
+	}
+	args := []string{"--urls", text(urls), "--emitter", text(program)}
+	if lacks := c.without(); lacks != nil {
+		args = append(args, "--without", text(lacks))
+	}
+	c.record(t, peer.Checks(t, scriptLimit, "emitter.mjs", args...))
+}
+
+// script is the path of one of another language.
+func script(t *testing.T, language, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", language, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestPythonEmitters has emitters of both in the family of Python; TestOneRedis has those of the other families.
+func TestPythonEmitters(t *testing.T) {
+	t.Parallel()
+	redis := peer.Redis(t)
+	py := python(t, redis, "--json")
+	ours := []*peer.Process{roomspan(t, redis, "-adapter", "python"), roomspan(t, redis, "-adapter", "python")}
+	program := []string{peer.Build(t, "./test/testemitter"), "-redis", redis.URL(), "-adapter", "python"}
+	t.Run("to roomspan", func(t *testing.T) { emitted(t, emitters.python, ours, program...) })
+	t.Run("to python", func(t *testing.T) { emitted(t, emitters.toPython, []*peer.Process{py, py}, program...) })
+	t.Run("of python", func(t *testing.T) {
+		emitted(t, emitters.ofPython, ours, peer.Need(t, "/usr/bin/python3"), script(t, "python", "peer.py"),
+			"--redis", redis.URL()+"/0", "--json", "--write-only")
 	})
 }
 
@@ -57,6 +76,7 @@ func TestEmitterIsNoNode(t *testing.T) {
 		"joined":     {func(url string) adapter.Backend { return adapter.Join(redisadapter.New(url), pysocketio.New(url)) }, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			redis := peer.Redis(t)
 			ctx, cancel := context.WithTimeout(t.Context(), scriptLimit)
 			defer cancel()

@@ -27,18 +27,26 @@ func TestPythonFleet(t *testing.T) {
 	for _, tt := range []struct {
 		form, adapter string
 		flags         []string
+		column        *column
 	}{
-		{"old", "python-old", nil},
-		{"one", "python-one", []string{"--one-argument"}},
-		{"new", "python", []string{"--json"}},
+		{"old", "python-old", nil, withPython.old},
+		{"one", "python-one", []string{"--one-argument"}, withPython.one},
+		{"new", "python", []string{"--json"}, withPython.new},
 	} {
 		t.Run(tt.form, func(t *testing.T) {
+			t.Parallel()
 			redis := peer.Redis(t)
 			theirs := python(t, redis, tt.flags...)
 			ours := roomspan(t, redis, "-adapter", tt.adapter)
-			peer.Checks(t, scriptLimit, "python.mjs", "--ours", ours.URL(), "--theirs", theirs.URL(), "--form", tt.form)
+			besidePython(t, tt.column, ours, theirs, tt.form)
 		})
 	}
+}
+
+// besidePython runs the scenarios of a node of Roomspan and one of python-socketio, which writes that form.
+func besidePython(t *testing.T, c *column, ours, theirs *peer.Process, form string) {
+	t.Helper()
+	c.record(t, peer.Checks(t, scriptLimit, "python.mjs", "--ours", ours.URL(), "--theirs", theirs.URL(), "--form", form))
 }
 
 // TestPythonAnswersEmitter has a process on Roomspan that only emits, whose clients are on a node of python-socketio.
@@ -89,10 +97,25 @@ func TestPythonAnswersEmitter(t *testing.T) {
 
 // TestJoinedFleets has two nodes of Roomspan that are in a Node fleet and in a Python fleet of one Redis.
 func TestJoinedFleets(t *testing.T) {
-	redis := peer.Redis(t)
-	theirs, py := node(t, redis), python(t, redis)
-	j1, j2 := roomspan(t, redis, "-adapter", "redis+python-old"), roomspan(t, redis, "-adapter", "redis+python-old")
-	peer.Checks(t, scriptLimit, "joined.mjs", "--j1", j1.URL(), "--j2", j2.URL(), "--node", theirs.URL(), "--python", py.URL())
+	for _, tt := range []struct {
+		name, adapter string
+		column        *column
+		node          func(*testing.T, *peer.RedisServer) *peer.Process
+	}{
+		{"classic", "redis+python-old", joined.classic, func(t *testing.T, r *peer.RedisServer) *peer.Process { return node(t, r) }},
+		{"streams", "streams+python-old", joined.streams, func(t *testing.T, r *peer.RedisServer) *peer.Process {
+			return startStreamsPeer(t, r).process
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			redis := peer.Redis(t)
+			theirs, py := tt.node(t, redis), python(t, redis)
+			j1, j2 := roomspan(t, redis, "-adapter", tt.adapter), roomspan(t, redis, "-adapter", tt.adapter)
+			tt.column.record(t, peer.Checks(t, scriptLimit, "joined.mjs",
+				"--j1", j1.URL(), "--j2", j2.URL(), "--node", theirs.URL(), "--python", py.URL()))
+		})
+	}
 }
 
 // TestPythonWriter has a process on python-socketio that has no clients, and emits.
@@ -107,7 +130,7 @@ func TestPythonWriter(t *testing.T) {
 	} {
 		t.Run(tt.form, func(t *testing.T) {
 			redis := peer.Redis(t)
-			writer := python(t, redis, append([]string{"--write-only"}, tt.flags...)...)
+			writer := peer.Python(t, "peer.py", append([]string{"--redis", redis.URL() + "/0", "--write-only"}, tt.flags...)...)
 			io := servertest.New(t, server.WithAdapter(pysocketio.New(redis.URL(), tt.opts...)))
 			if err := io.Ready(t.Context()); err != nil {
 				t.Fatal(err)

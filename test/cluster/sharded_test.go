@@ -19,16 +19,14 @@ func TestSharded(t *testing.T) {
 			redis := peer.Redis(t)
 			started := time.Now()
 			ours := roomspan(t, redis, "-adapter", "sharded", "-mode", mode)
-			theirs := peer.Node(t, "peer-redis.mjs", "--redis", redis.URL(), "--family", "sharded", "--mode", mode)
-			theirs.Listening()
+			theirs := node(t, redis, "--family", "sharded", "--mode", mode)
 			if mode != "static" {
 				time.Sleep(time.Until(started.Add(ownChannels)))
 			}
-			t.Run("roomspan first", func(t *testing.T) { across(t, ours, theirs) })
-			t.Run("node first", func(t *testing.T) { across(t, theirs, ours) })
+			t.Run("node", func(t *testing.T) { across(t, withNode.sharded(mode), ours, theirs) })
 			theirs.Stop()
 			t.Run("roomspan alone", func(t *testing.T) {
-				across(t, ours, roomspan(t, redis, "-adapter", "sharded", "-mode", mode))
+				across(t, alike.sharded(mode), ours, roomspan(t, redis, "-adapter", "sharded", "-mode", mode))
 			})
 		})
 	}

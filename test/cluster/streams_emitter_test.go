@@ -14,15 +14,6 @@ import (
 	"github.com/roomspan/roomspan/test/internal/peer"
 )
 
-// TestStreamsEmitters has a node of Roomspan and one of Node on the same
-// streams, and an emitter.
-func TestStreamsEmitters(t *testing.T) {
-	peer.Need(t, "node")
-	r := peer.Redis(t)
-	ours, theirs := roomspan(t, r, "-adapter", "streams"), startStreamsPeer(t, r).process
-	emitted(t, ours, theirs, peer.Build(t, "./test/testemitter"), "-redis", r.URL(), "-adapter", "streams")
-}
-
 // quietEmitter is an emitter without a server, which can ask all that an
 // adapter can.
 type quietEmitter struct{ quietNode }
@@ -33,7 +24,10 @@ func (quietEmitter) EmitsOnly() bool { return true }
 // Node included, and that it is answered by all.
 func TestStreamsEmitterAsks(t *testing.T) {
 	for name, opts := range streamsFleets {
-		t.Run(name, func(t *testing.T) { testStreamsEmitterAsks(t, opts) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testStreamsEmitterAsks(t, opts)
+		})
 	}
 }
 

@@ -191,16 +191,18 @@ func in(rooms ...string) adapter.Selector { return adapter.Selector{Rooms: rooms
 // TestStreamsScenarios lets real clients meet two nodes in the Streams family,
 // one of them a node of Node.
 func TestStreamsScenarios(t *testing.T) {
+	t.Parallel()
 	r := peer.Redis(t)
-	ours, theirs := roomspan(t, r, "-adapter", "streams"), startStreamsPeer(t, r).process
-	t.Run("roomspan first", func(t *testing.T) { across(t, ours, theirs) })
-	t.Run("node first", func(t *testing.T) { across(t, theirs, ours) })
+	across(t, withNode.streams, roomspan(t, r, "-adapter", "streams"), startStreamsPeer(t, r).process)
 }
 
 func TestStreamsFleet(t *testing.T) {
 	for _, recovery := range []bool{false, true} {
 		for name, opts := range streamsFleets {
-			t.Run(fmt.Sprintf("%s, recovery %v", name, recovery), func(t *testing.T) { testStreamsFleet(t, recovery, opts) })
+			t.Run(fmt.Sprintf("%s, recovery %v", name, recovery), func(t *testing.T) {
+				t.Parallel()
+				testStreamsFleet(t, recovery, opts)
+			})
 		}
 	}
 }
@@ -370,6 +372,8 @@ func testStreamsFleet(t *testing.T, recovery bool, opts fleetOptions) {
 
 // A session that a node of Node has kept is recovered by Roomspan.
 func TestRecoveryFromNode(t *testing.T) {
+	t.Parallel()
+	withNode.streams.hold(t, recovery, "b to a")
 	r := peer.Redis(t)
 	p := startStreamsPeer(t, r, "--recovery", "60000")
 	n := startStreamsNode(t, r, true)
@@ -420,6 +424,8 @@ func TestRecoveryFromNode(t *testing.T) {
 
 // And the other way round.
 func TestRecoveryByNode(t *testing.T) {
+	t.Parallel()
+	withNode.streams.hold(t, recovery, "a to b")
 	r := peer.Redis(t)
 	p := startStreamsPeer(t, r, "--recovery", "60000")
 	n := startStreamsNode(t, r, true)

@@ -18,12 +18,13 @@ export function print(result) {
 }
 
 // run runs the checks, an object of functions by name, one after the other. A check gets an object to which it adds,
-// by defer, what has to be undone, and ends within ms. The result is false if one failed.
+// by defer, what has to be undone, and ends within ms. The result is false if one failed. A function may have an
+// operation and a direction, which name what it checks in docs/interop.md; the default is its name, and none.
 export async function run(checks, ms = limit) {
   let all = true;
   for (const [check, fn] of Object.entries(checks)) {
     const undo = [];
-    const result = { check, ok: true };
+    const result = { check, operation: fn.operation ?? check, direction: fn.direction ?? "", ok: true };
     const start = performance.now();
     try {
       await within(ms, fn({ defer: (f) => undo.push(f) }), check);
@@ -36,6 +37,11 @@ export async function run(checks, ms = limit) {
     print(result);
   }
   return all;
+}
+
+// directed adds a check of an operation in one direction.
+export function directed(checks, operation, direction, fn) {
+  checks[`${operation}, ${direction}`] = Object.assign(fn, { operation, direction });
 }
 
 // plain replaces binary of any type by one that compares, and leaves the rest.

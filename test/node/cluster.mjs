@@ -2,8 +2,8 @@
 // A node that reorders, as zishang520 does, handles what its clients send in no order: there the server makes many
 // messages of one. It also loses what a client sends at once after the handshake: there clients connect again.
 import { parse } from "./args.mjs";
-import { equal, limit, run } from "./check.mjs";
-import { Client, manage } from "./client.mjs";
+import { directed, equal, run } from "./check.mjs";
+import { Client } from "./client.mjs";
 
 const urls = parse({ a: undefined, b: undefined, reorders: "" });
 const bytes = Buffer.from([0, 1, 2, 127, 128, 255]);
@@ -13,14 +13,8 @@ async function open(t, names, namespace = "/") {
   const clients = {};
   for (const name of names) {
     const url = urls[name[0]];
-    let client;
-    for (let tries = url === urls[urls.reorders] ? 5 : 1; !client; tries--) {
-      const attempt = new Client(manage(url, "websocket"), namespace);
-      t.defer(() => attempt.close());
-      attempt.socket.connect();
-      if (await attempt.next("connect", tries > 1 ? 1000 : limit).catch((e) => tries === 1 && Promise.reject(e))) client = attempt;
-      else attempt.close();
-    }
+    const client = await (url === urls[urls.reorders] ? Client.patient : Client.open)(url, "websocket", namespace);
+    t.defer(() => client.close());
     clients[name] = client;
   }
   return clients;
@@ -34,11 +28,16 @@ async function marked(from, clients) {
   for (const client of Object.values(clients)) equal(await client.next("msg"), [-1, "mark"], "the broadcast after it");
 }
 
-// both is a check from a to b and from b to a. fn gets the clients, named as if it were the first.
+// both is a check from a to b and from b to a. fn gets the clients, of two namespaces if it takes so many, named as if it
+// were the first.
 function both(checks, name, fn) {
   const turned = (c) => ({ a1: c.b1, a2: c.b2, b1: c.a1, b2: c.a2 });
-  checks[`${name}, a to b`] = async (t) => fn(await open(t, all));
-  checks[`${name}, b to a`] = async (t) => fn(turned(await open(t, all)));
+  const opened = async (t) => {
+    const main = await open(t, all);
+    return fn.length > 1 ? [main, await open(t, all, "/custom")] : [main];
+  };
+  directed(checks, name, "a to b", async (t) => fn(...(await opened(t))));
+  directed(checks, name, "b to a", async (t) => fn(...(await opened(t)).map(turned)));
 }
 
 // No whole number beyond 64 bits is among them: Node's own adapter makes 0 of 1e300.
@@ -86,13 +85,13 @@ both(checks, "server-side emit", async (c) => {
   c.a1.none("announced");
 });
 
-both(checks, "others", async (c) => {
+both(checks, "broadcast to all but the sender", async (c) => {
   c.a1.emit("others", { data: bytes });
   for (const name of ["a2", "b1", "b2"]) equal(await c[name].next("msg"), [0, { data: bytes }], name);
   await marked(c.a1, c);
 });
 
-both(checks, "room", async (c) => {
+both(checks, "broadcast to a room", async (c) => {
   for (const name of ["a1", "b1"]) await c[name].ask("join", "röom");
   for (const x of ["text", bytes]) {
     c.a2.emit("room", "röom", x);
@@ -104,14 +103,14 @@ both(checks, "room", async (c) => {
   await marked(c.a1, c);
 });
 
-both(checks, "room of one socket", async (c) => {
+both(checks, "event to one socket", async (c) => {
   await c.b2.ask("join", "any"); // Node may hear of the ids of its sockets later than these can be known
   c.a1.emit("room", c.b2.id, "direct");
   equal(await c.b2.next("msg"), [0, "direct"], "b2");
   await marked(c.a1, c);
 });
 
-both(checks, "ask", async (c) => {
+both(checks, "broadcast with acknowledgements", async (c) => {
   for (const name of ["a1", "b1", "b2"]) {
     await c[name].ask("join", "asked");
     c[name].socket.on("question", (x, done) => done({ id: c[name].id, x }));
@@ -122,13 +121,13 @@ both(checks, "ask", async (c) => {
   }
 });
 
-both(checks, "ask the other node only", async (c) => {
+both(checks, "the same to clients of the other node only", async (c) => {
   await c.b1.ask("join", "there");
   c.b1.socket.on("question", (x, done) => done([x]));
   equal(await c.a1.ask("ask", "there", 1), [[[1]]], "answers");
 });
 
-both(checks, "fetch", async (c) => {
+both(checks, "fetch sockets", async (c) => {
   for (const name of ["a1", "b1", "b2"]) await c[name].ask("join", "fetched");
   await c.b2.ask("join", "second");
   const [sockets] = await c.a2.ask("fetch", "fetched");
@@ -141,7 +140,7 @@ both(checks, "fetch", async (c) => {
   equal(got.sort(byID), want.sort(byID), "sockets");
 });
 
-both(checks, "kick", async (c) => {
+both(checks, "disconnect sockets", async (c) => {
   for (const name of ["a1", "b1"]) await c[name].ask("join", "out");
   c.a2.emit("kick", "out");
   for (const name of ["a1", "b1"]) equal((await c[name].next("disconnect"))[0], "io server disconnect", name);
@@ -149,7 +148,7 @@ both(checks, "kick", async (c) => {
   for (const name of ["a2", "b2"]) c[name].none("disconnect");
 });
 
-both(checks, "gone from the room after a disconnect", async (c) => {
+both(checks, "fetch after a socket has gone", async (c) => {
   for (const name of ["a1", "b1"]) await c[name].ask("join", "left");
   c.b1.socket.disconnect();
   let sockets;
@@ -158,7 +157,7 @@ both(checks, "gone from the room after a disconnect", async (c) => {
   equal(sockets[0].id, c.a1.id, "who is left");
 });
 
-both(checks, "sockets of both nodes are moved", async (c) => {
+both(checks, "sockets join and leave", async (c) => {
   for (const name of ["a1", "b1"]) await c[name].ask("join", "moved from");
   // Node carries it out later, also on its own node.
   const members = async (room, n) => {
@@ -178,7 +177,7 @@ both(checks, "sockets of both nodes are moved", async (c) => {
   await marked(c.a2, c);
 });
 
-both(checks, "events of nodes", async (c) => {
+both(checks, "server-side emit with answers", async (c) => {
   for (const x of ["text", { nested: [1, null] }]) {
     c.a1.emit("notify", x);
     for (const name of ["b1", "b2"]) equal(await c[name].next("msg"), [0, x], name);
@@ -187,9 +186,7 @@ both(checks, "events of nodes", async (c) => {
   await marked(c.a1, c);
 });
 
-checks["namespaces are apart"] = async (t) => {
-  const main = await open(t, all);
-  const custom = await open(t, all, "/custom");
+both(checks, "namespaces are apart", async (main, custom) => {
   for (const c of [main, custom]) await c.b1.ask("join", "same name");
   custom.a1.emit("bcast", 1, bytes);
   for (const client of Object.values(custom)) equal(await client.next("msg"), [1, bytes], "/custom");
@@ -197,6 +194,6 @@ checks["namespaces are apart"] = async (t) => {
   equal(await custom.b1.next("msg"), [0, "custom only"], "/custom");
   equal((await custom.a1.ask("fetch", "same name"))[0].map((s) => s.id), [custom.b1.id], "sockets of /custom");
   await marked(main.a1, main);
-};
+});
 
 process.exit((await run(checks)) ? 0 : 1);

@@ -1,7 +1,7 @@
 // What clients see of two nodes of Roomspan that are in a fleet of Node and in one of Python at once, of one node of
 // Node and of one of Python: node joined.mjs --j1 URL --j2 URL --node URL --python URL.
 import { parse } from "./args.mjs";
-import { assert, equal, run, sleep } from "./check.mjs";
+import { assert, directed, equal, run, sleep } from "./check.mjs";
 import { Client } from "./client.mjs";
 
 const urls = parse({ j1: undefined, j2: undefined, node: undefined, python: undefined });
@@ -42,15 +42,15 @@ async function heardOnce(c, from, x) {
 
 const checks = {};
 for (const from of Object.keys(sides)) {
-  checks[`300 broadcasts of ${from}, each once and in order`] = async (t) => {
+  directed(checks, "300 broadcasts, each once and in order", `${from} to all`, async (t) => {
     const c = await open(t);
     for (let n = 0; n < 300; n++) sides[from].all(c[from], n);
     for (let n = 0; n < 300; n++) await heardOnce(c, from, n);
     await sleep(100);
     for (const client of Object.values(c)) for (const event of ["told", "msg"]) client.none(event);
-  };
+  });
 
-  checks[`room of ${from}`] = async (t) => {
+  directed(checks, "broadcast to a room", `${from} to all`, async (t) => {
     const c = await open(t);
     for (const name of ["j1", "j2", "python"]) await c[name].ask("enter", "r");
     await c.node.ask("join", "r");
@@ -58,25 +58,25 @@ for (const from of Object.keys(sides)) {
     await heardOnce(c, from, "hello");
     sides[from].all(c[from], "mark");
     await heardOnce(c, from, "mark");
-  };
+  });
 }
 
 for (const name of ["j2", "node", "python"]) {
-  checks[`drop of a socket of ${name}`] = async (t) => {
+  directed(checks, "disconnect a socket", `j1 to ${name}`, async (t) => {
     const c = await open(t);
     c.j1.emit("drop", c[name].id);
     equal((await c[name].next("disconnect"))[0], "io server disconnect", name);
-  };
+  });
 
-  checks[`call of a socket of ${name}`] = async (t) => {
+  directed(checks, "acknowledgement of one socket", `j1 to ${name}`, async (t) => {
     const c = await open(t);
     let asked = 0;
     c[name].socket.on("question", (x, done) => done(`${x} ${++asked}`));
     equal(await c.j1.ask("call", c[name].id, "times"), ["times 1"], "answer");
-  };
+  });
 }
 
-checks["call of a room asks each client once"] = async (t) => {
+directed(checks, "broadcast with acknowledgements, each client asked once", "j1 to all", async (t) => {
   const c = await open(t);
   const asked = {};
   for (const name of ["j1", "j2", "python"]) await c[name].ask("enter", "asked");
@@ -92,14 +92,14 @@ checks["call of a room asks each client once"] = async (t) => {
   assert(Array.isArray(answers), JSON.stringify(answers));
   equal(answers.sort(), ["j1", "j2", "node", "python"], "answers");
   equal(asked, { j1: 1, j2: 1, node: 1, python: 1 }, "asked");
-};
+});
 
-checks["fetch finds each socket of Roomspan and Node once"] = async (t) => {
+directed(checks, "fetch sockets, each found once", "j1 to all but Python", async (t) => {
   const c = await open(t);
   for (const name of ["j1", "j2"]) await c[name].ask("enter", "fetched");
   await c.node.ask("join", "fetched");
   const [sockets] = await c.j1.ask("fetch", "fetched");
   equal(sockets.map((s) => s.id).sort(), [c.j1.id, c.j2.id, c.node.id].sort(), "sockets");
-};
+});
 
 process.exit((await run(checks)) ? 0 : 1);

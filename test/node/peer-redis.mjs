@@ -1,5 +1,5 @@
 // A server on Node's own socket.io: node peer-redis.mjs [--port N] [--redis URL] [--family redis|sharded] [--mode M]
-// [--parser msgpack] [--eio3 yes] [--recovery MS].
+// [--specific yes] [--parser msgpack] [--eio3 yes] [--recovery MS].
 // It prints "listening on ADDR" when it hears the other nodes in that Redis; without --redis it is alone.
 import { createServer } from "node:http";
 import { createAdapter, createShardedAdapter } from "@socket.io/redis-adapter";
@@ -9,8 +9,8 @@ import { parse } from "./args.mjs";
 import { parserOf } from "./client.mjs";
 import { serve } from "./contract.mjs";
 
-const { port, redis, family, mode, parser, eio3, recovery } = parse({
-  port: 0, redis: "", family: "redis", mode: "dynamic", parser: "", eio3: "", recovery: 0,
+const { port, redis, family, mode, specific, parser, eio3, recovery } = parse({
+  port: 0, redis: "", family: "redis", mode: "dynamic", specific: "", parser: "", eio3: "", recovery: 0,
 });
 
 const http = createServer();
@@ -29,7 +29,9 @@ if (redis) {
   const sub = pub.duplicate();
   for (const client of [pub, sub]) client.on("error", (e) => console.error(String(e)));
   await Promise.all([pub.connect(), sub.connect()]);
-  options.adapter = family === "sharded" ? createShardedAdapter(pub, sub, { subscriptionMode: mode }) : createAdapter(pub, sub);
+  options.adapter = family === "sharded"
+    ? createShardedAdapter(pub, sub, { subscriptionMode: mode })
+    : createAdapter(pub, sub, { publishOnSpecificResponseChannel: specific === "yes" });
   // The adapter subscribes without saying when it is done. Redis answers in order: after the answer to one more, it is.
   let asked = 0;
   const subscribe = (family === "sharded" ? sub.sSubscribe : sub.subscribe).bind(sub);

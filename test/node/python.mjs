@@ -1,7 +1,7 @@
 // What clients of a node of Roomspan and one of python-socketio see: node python.mjs --ours URL --theirs URL --form F.
 // The form is new for python-socketio from 5.15.1 on, one for 5.14.2 to 5.15.0, old for versions up to 5.13.
 import { parse } from "./args.mjs";
-import { assert, equal, run, sleep } from "./check.mjs";
+import { assert, directed, equal, run, sleep } from "./check.mjs";
 import { Client } from "./client.mjs";
 
 const { ours, theirs, form } = parse({ ours: undefined, theirs: undefined, form: "new" });
@@ -29,7 +29,7 @@ function both(name, fn) {
     "theirs to ours": (c) => ({ n1: c.t1, n2: c.t2, f1: c.o1, f2: c.o2, fromOurs: false }),
   };
   for (const [side, turn] of Object.entries(sides)) {
-    checks[`${name}, ${side}`] = async (t) => fn(turn(await open(t)), t);
+    directed(checks, name, side, async (t) => fn(turn(await open(t)), t));
   }
 }
 
@@ -87,31 +87,31 @@ both("500 broadcasts in order", async (c) => {
   for (const client of everyone(c)) for (let n = 0; n < 500; n++) equal(await client.next("told"), [n], "number");
 });
 
-both("room", async (c) => {
+both("broadcast to a room", async (c) => {
   for (const client of [c.n1, c.f1]) await client.ask("enter", "röom");
   c.n2.emit("tell-room", "röom", "hello");
   for (const client of [c.n1, c.f1]) equal(await client.next("told"), ["hello"], "member");
   await marked(c);
 });
 
-both("socket by id", async (c) => {
+both("event to one socket", async (c) => {
   c.n1.emit("tell-room", c.f2.id, "direct");
   equal(await c.f2.next("told"), ["direct"], "f2");
   await marked(c);
 });
 
-both("all but sockets", async (c) => {
+both("broadcast to all but some sockets", async (c) => {
   c.n1.emit("tell-but", [c.n2.id, c.f1.id], "hello");
   for (const client of [c.n1, c.f2]) equal(await client.next("told"), ["hello"], "not skipped");
   await marked(c);
 });
 
-both("call of a socket", async (c) => {
+both("acknowledgement of one socket", async (c) => {
   c.f1.socket.on("question", (x, done) => done({ x, from: "f1" }));
   for (let n = 0; n < 3; n++) equal(await c.n1.ask("call", c.f1.id, n), [{ x: n, from: "f1" }], "answer");
 });
 
-both("close room", async (c) => {
+both("all leave a room", async (c) => {
   for (const client of [c.n1, c.f1, c.f2]) await client.ask("enter", "closed");
   await c.f2.ask("enter", "open");
   c.n1.emit("close", "closed");
@@ -122,7 +122,7 @@ both("close room", async (c) => {
   await marked(c);
 });
 
-both("drop", async (c) => {
+both("disconnect a socket", async (c) => {
   c.n1.emit("drop", c.f1.id);
   equal((await c.f1.next("disconnect"))[0], "io server disconnect", "f1");
   await sleep(50);
@@ -130,7 +130,7 @@ both("drop", async (c) => {
 });
 
 if (!old) {
-  both("enter and exit there", async (c) => {
+  both("a socket joins and leaves", async (c) => {
     c.n1.emit("enter-there", c.f1.id, "far room");
     await marked(c);
     c.n1.emit("tell-room", "far room", "in");
@@ -142,15 +142,15 @@ if (!old) {
   });
 }
 
-checks["except a room goes to nobody there"] = async (t) => {
+directed(checks, "broadcast to all but a room", "ours to theirs", async (t) => {
   const c = await open(t);
   await c.o2.ask("enter", "muted");
   c.o1.emit("tell-but", ["muted"], "hello");
   equal(await c.o1.next("told"), ["hello"], "o1");
   await marked({ n1: c.o1, n2: c.o2, f1: c.t1, f2: c.t2 });
-};
+});
 
-checks["call of a room"] = async (t) => {
+directed(checks, "broadcast with acknowledgements", "ours to theirs", async (t) => {
   const c = await open(t);
   for (const name of ["o1", "t1", "t2"]) {
     await c[name].ask("enter", "asked");
@@ -159,19 +159,16 @@ checks["call of a room"] = async (t) => {
   const [answers] = await c.o2.ask("call-room", "asked", 1);
   assert(Array.isArray(answers), `answers: ${JSON.stringify(answers)}`);
   equal(answers.sort(), ["o1 1", "t1 1", "t2 1"], "answers");
-};
+});
 
-checks["namespaces are apart"] = async (t) => {
-  const main = await open(t);
-  const custom = await open(t, "/custom");
-  custom.o1.emit("tell", "from ours");
-  custom.t1.emit("tell", "from theirs");
-  for (const client of Object.values(custom)) {
-    const got = [await client.next("told"), await client.next("told")].flat().sort();
-    equal(got, ["from ours", "from theirs"], "/custom");
-  }
-  main.o1.emit("tell", "main");
-  for (const client of Object.values(main)) equal(await client.next("told"), ["main"], "/");
-};
+for (const [side, near, far] of [["ours to theirs", "o1", "t1"], ["theirs to ours", "t1", "o1"]]) {
+  directed(checks, "namespaces are apart", side, async (t) => {
+    const [main, custom] = [await open(t), await open(t, "/custom")];
+    custom[near].emit("tell", "custom");
+    for (const client of Object.values(custom)) equal(await client.next("told"), ["custom"], "/custom");
+    main[far].emit("tell", "main");
+    for (const client of Object.values(main)) equal(await client.next("told"), ["main"], "/");
+  });
+}
 
 process.exit((await run(checks)) ? 0 : 1);

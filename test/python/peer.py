@@ -4,8 +4,8 @@ It prints "listening on ADDR" when it hears the other nodes in that Redis. Its m
 installed. With --json it writes and reads as version 5.15.1 and later do, on top of a version up to 5.13; with
 --one-argument as 5.14.2 to 5.15.0 do.
 
-With --write-only it is a process without clients: it prints "listening on nothing", then emits what the lines of JSON
-on its standard input say, and prints "done" for each.
+With --write-only it is a process without clients: it prints nothing before it emits what the lines of JSON on its
+standard input say, and "done" for each. They are as those of test/testemitter, or those of TestPythonWriter.
 """
 import argparse
 import asyncio
@@ -156,11 +156,29 @@ async def listens(manager, others):
         await asyncio.sleep(0.01)
 
 
+async def follow(manager, order):
+    """Does what a line for test/testemitter says, as far as Python has words for it."""
+    namespace = order.get('Namespace') or '/'
+    rooms = order.get('Rooms') or None
+    if order['Do'] == 'emit':
+        args = order['Args'] + ([base64.b64decode(order['Binary'])] if order.get('Binary') else [])
+        await manager.emit(order['Event'], tuple(args), namespace=namespace, room=rooms, skip_sid=order.get('Except'))
+    elif order['Do'] == 'disconnect':
+        await manager.disconnect(rooms[0], namespace)
+    else:
+        method = {'join': 'enter_room', 'leave': 'leave_room'}[order['Do']]
+        for room in order['Join']:
+            await manager.remote(method, rooms[0], namespace, room)
+
+
 async def write(manager):
-    print('listening on nothing', flush=True)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         message = json.loads(line)
+        if 'Do' in message:
+            await follow(manager, message)
+            print('done', flush=True)
+            continue
         if message.get('bytes'):
             message['data'] = bytes(message['data'])
         if message.get('tuple'):
