@@ -32,18 +32,18 @@ export class Client {
     return client;
   }
 
-  // patient is open for a server that may lose what a client sends at once after the handshake, as zishang520 does: it
-  // joins the namespace a moment later, and begins anew without an answer.
-  static async patient(url, mode, namespace = "/") {
+  // patient is open for a server that may lose what a client sends at once after a handshake, as zishang520 does: it joins
+  // the namespace a moment later, begins anew without an answer, and waits for what the server says when it listens.
+  static async patient(url, mode, namespace = "/", greeting = "auth") {
     for (let pause = 20; pause < 1000; pause *= 3) {
       const client = new Client(manage(url, mode), namespace);
       await new Promise((resolve) => client.manager.open(resolve));
       await sleep(pause);
       client.socket.connect();
-      if (await client.next("connect", 1000).catch(() => null)) return client;
+      if (await client.next(greeting, 1000).catch(() => null)) return client;
       client.close();
     }
-    return Client.open(url, mode, namespace);
+    throw new Error(`${url} says nothing`);
   }
 
   async connect() {
