@@ -20,6 +20,9 @@ func (s *Socket) handle(ev *Event) {
 		if len(set.middleware) > 0 {
 			chain = append(chain, set.middleware...)
 		}
+		if ev.name == "" && len(set.middleware)+len(set.catchAll) > 0 {
+			ev.name = ev.Name() // they may share the event before its handlers are found
+		}
 	}
 	if chain == nil {
 		s.runHandlers(ev, &sets, nil)
