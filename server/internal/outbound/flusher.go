@@ -124,12 +124,17 @@ func (s *flushShard) run() {
 		if closed {
 			return
 		}
-		if work {
-			continue // more may have gathered
-		}
 		if waiting && !armed {
 			timer.Reset(patience)
 			armed = true
+		}
+		if work { // more may have gathered, but what is overdue has its turn too
+			select {
+			case <-timer.C:
+				due = true
+			default:
+			}
+			continue
 		}
 		select {
 		case <-s.wake:
