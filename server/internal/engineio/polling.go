@@ -34,6 +34,10 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 	p := &poll{answer: make(chan []*outbound.Message, 1)}
 	s.mu.Lock()
 	switch {
+	case s.conn != nil: // the upgrade has overtaken the request
+		s.mu.Unlock()
+		s.srv.refuse(w, errTransportMismatch)
+		return
 	case s.poll != nil:
 		// Two polls at once: the first is told that the session is over.
 		s.mu.Unlock()
@@ -140,6 +144,10 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) {
 	case s.state != stateOpen:
 		s.mu.Unlock()
 		s.srv.refuse(w, errUnknownSession)
+		return
+	case s.conn != nil: // the upgrade has overtaken the request: a message at a time
+		s.mu.Unlock()
+		s.srv.refuse(w, errTransportMismatch)
 		return
 	case s.posted != nil:
 		s.mu.Unlock()
