@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/roomspan/roomspan/server/internal/outbound"
@@ -192,9 +193,15 @@ func (s *Session) writeLocked() {
 			return
 		}
 		s.mu.Lock()
+		if s.state == stateClosed {
+			break // cut meanwhile; Close may not wait for another goroutine any more
+		}
 		if n < len(out) {
-			// The batch's memory goes back to the pool; the rest needs its own.
-			s.drainLocked(append([]byte(nil), out[n:]...))
+			rest := out[n:]
+			if alone == nil {
+				rest = bytes.Clone(rest) // the batch's memory goes back to the pool
+			}
+			s.drainLocked(rest)
 			return
 		}
 		if alone != nil {
