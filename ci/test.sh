@@ -12,4 +12,7 @@ go build -o "$bin/report" ./ci/report
 go test -race -count=1 -json -timeout 20m "${@:-./...}" </dev/null | "$bin/report"
 
 # The race detector allocates on its own account, so that the tests of allocations are not in the run above.
-go test -count=1 -run '[Aa]lloc' $(git grep -l '^//go:build !race$' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|') </dev/null
+go test -count=1 -run '[Aa]lloc' $(git grep -l '^//go:build !race' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|') </dev/null
+
+# Memory that goes back to a pool is spoilt, so that a mistake in using it is seen.
+go test -tags poison -count=1 ./server/... </dev/null

@@ -1,4 +1,4 @@
-//go:build !race
+//go:build !race && !poison
 
 // The race detector allocates, and makes sync.Pool forget.
 

@@ -10,6 +10,7 @@ import (
 	"github.com/roomspan/roomspan/server/internal/engineio"
 	"github.com/roomspan/roomspan/server/internal/outbound"
 	"github.com/roomspan/roomspan/server/internal/parser"
+	"github.com/roomspan/roomspan/server/internal/poison"
 	"github.com/roomspan/roomspan/server/internal/wheel"
 )
 
@@ -85,7 +86,10 @@ func (c *conn) Message(data []byte, binary bool) error {
 		return c.attachment(data, binary)
 	}
 	p := packets.Get().(*parser.Packet)
-	defer packets.Put(p)
+	defer func() {
+		poison.Memory(p.Elements)
+		packets.Put(p)
+	}()
 	if err := p.Decode(data, parser.Limits{MaxAttachments: c.srv.cfg.maxAttachments}); err != nil {
 		return err
 	}

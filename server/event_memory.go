@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/roomspan/roomspan/server/internal/parser"
+	"github.com/roomspan/roomspan/server/internal/poison"
 )
 
 const (
@@ -43,5 +44,6 @@ func (e *Event) release() {
 		data = nil
 	}
 	*e = Event{values: values{data: data}}
+	poison.Memory(data)
 	events.Put(e)
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/roomspan/roomspan/server/internal/poison"
 )
 
 // maxDepth bounds the recursion into a value: one that contains itself has no
@@ -63,6 +65,12 @@ func (e *encoder) encode(c Codec, args []any) error {
 // free gives the encoder back, for another packet.
 func (e *encoder) free() {
 	e.marshal, e.attachments = nil, nil
+	if poison.On {
+		poison.Memory(e.buf)
+		poison.Memory(e.ends)
+		poison.Memory(e.found)
+		return
+	}
 	if cap(e.buf) <= maxKept { // and with it the capacity of ends and found
 		encoders.Put(e)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/roomspan/roomspan/server/internal/outbound"
+	"github.com/roomspan/roomspan/server/internal/poison"
 )
 
 // poll is a GET that waits for something to send. It is answered at most once.
@@ -194,7 +195,10 @@ func (s *Session) readPost(w http.ResponseWriter, r *http.Request) *refusal {
 		s.abort(ReasonTransportError)
 		return errBadRequest
 	}
-	defer s.rcv.BatchEnd()
+	defer func(body []byte) {
+		s.rcv.BatchEnd()
+		poison.Bytes(body)
+	}(body)
 	if s.srv.cfg.EIO3 {
 		if _, ok := jsonpIndex(r); ok {
 			if body, err = fromForm(body); err != nil {

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/roomspan/roomspan/server/internal/outbound"
+	"github.com/roomspan/roomspan/server/internal/poison"
 	"github.com/roomspan/roomspan/server/internal/ws"
 )
 
@@ -24,6 +25,11 @@ const (
 type batchBuffer struct {
 	messages [batchMessages]*outbound.Message
 	bytes    []byte
+}
+
+func (b *batchBuffer) free() {
+	poison.Memory(b.bytes)
+	batchBuffers.Put(b)
 }
 
 var batchBuffers = sync.Pool{New: func() any {
@@ -177,7 +183,7 @@ func (s *Session) flushLocked(overdue bool) {
 // unlocks the session. The caller has set flushing.
 func (s *Session) writeLocked() {
 	b := batchBuffers.Get().(*batchBuffer)
-	defer batchBuffers.Put(b)
+	defer b.free()
 	for range flushRounds {
 		messages := s.queue.Pop(b.messages[:0], batchBytes)
 		conn := s.conn
@@ -264,7 +270,7 @@ func (s *Session) drainLocked(rest []byte) {
 
 func (s *Session) drain(conn *ws.Conn, rest []byte) {
 	b := batchBuffers.Get().(*batchBuffer)
-	defer batchBuffers.Put(b)
+	defer b.free()
 	for {
 		if len(rest) > 0 {
 			if err := conn.WriteAll(rest); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/flate"
 
+	"github.com/roomspan/roomspan/server/internal/poison"
 	"github.com/roomspan/roomspan/server/internal/ws"
 )
 
@@ -82,6 +83,7 @@ func (c *Compressor) acquire() *deflater {
 const keepDeflated = 64 << 10
 
 func (c *Compressor) release(d *deflater) {
+	poison.Memory(d.out)
 	if cap(d.out) > keepDeflated {
 		d.out = nil
 	}

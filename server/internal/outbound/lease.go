@@ -3,6 +3,7 @@ package outbound
 import (
 	"sync"
 
+	"github.com/roomspan/roomspan/server/internal/poison"
 	"github.com/roomspan/roomspan/server/internal/ws"
 )
 
@@ -37,10 +38,28 @@ func (m *Message) Release() {
 	if m.room == nil {
 		return
 	}
+	if poison.On {
+		m.spoil()
+		return
+	}
 	room := m.room[:0]
 	if cap(room) > leasedBytes {
 		room = nil
 	}
 	*m = Message{room: room}
 	leased.Put(m)
+}
+
+// spoil is Release in a build that looks for mistakes: the message is not used
+// again, and who still has it sends nonsense.
+func (m *Message) spoil() {
+	if m.released {
+		panic("outbound: a message released twice")
+	}
+	m.released = true
+	poison.Memory(m.room)
+	if d := m.deflated.Load(); d != nil {
+		poison.Bytes(d.frames)
+	}
+	m.binary, m.more = nil, nil
 }

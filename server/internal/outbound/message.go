@@ -26,11 +26,12 @@ type Flags struct {
 // by all its receivers; one that was leased has only one.
 type Message struct {
 	Flags
-	units  atomic.Uint32 // the length of text in UTF-16, plus 1; 0 until a client of version 3 asks
-	frames []byte        // WebSocket frames, back to back
-	text   []byte        // the first packet, a part of frames; nil for a bare frame
-	binary [][]byte      // the packets behind it, all binary
-	more   *binaryForms  // nil without binary packets
+	released bool          // only with poison.On
+	units    atomic.Uint32 // the length of text in UTF-16, plus 1; 0 until a client of version 3 asks
+	frames   []byte        // WebSocket frames, back to back
+	text     []byte        // the first packet, a part of frames; nil for a bare frame
+	binary   [][]byte      // the packets behind it, all binary
+	more     *binaryForms  // nil without binary packets
 
 	deflated atomic.Pointer[deflatedForm] // nil until a connection with compression asks
 

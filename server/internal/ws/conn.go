@@ -5,6 +5,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/roomspan/roomspan/server/internal/poison"
 )
 
 // Options are the bounds of a connection. All must be set, but Deflate. They
@@ -81,7 +83,10 @@ func init() {
 	}
 }
 
-func (b *readBuffer) free() { b.pool.Put(b) }
+func (b *readBuffer) free() {
+	poison.Memory(b.bytes)
+	b.pool.Put(b)
+}
 
 // NewConn returns a Conn over nc, on which the handshake has been done. early
 // is what the peer sent behind it; the Conn owns it.

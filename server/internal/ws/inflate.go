@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/flate"
+
+	"github.com/roomspan/roomspan/server/internal/poison"
 )
 
 // inflatedBuffer is the memory of one message that came compressed.
@@ -21,6 +23,7 @@ var inflated = sync.Pool{New: func() any {
 func (c *Conn) deliverDeflated(h Handler, op Opcode, data []byte) error {
 	b := inflated.Get().(*inflatedBuffer)
 	defer func() {
+		poison.Memory(b.bytes)
 		if cap(b.bytes) <= keepInflated {
 			inflated.Put(b)
 		}

@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	gobwas "github.com/gobwas/ws"
+
+	"github.com/roomspan/roomspan/server/internal/poison"
 )
 
 // Handler takes what Serve reads. Its methods are called one at a time, on the
@@ -223,7 +225,9 @@ func (c *Conn) begin(head header) *assembly {
 func (c *Conn) handle(h Handler, head header, payload []byte) error {
 	switch head.op {
 	case OpPing:
-		return h.Ping(payload)
+		err := h.Ping(payload)
+		poison.Bytes(payload)
+		return err
 	case OpPong:
 		return nil
 	case OpClose:
@@ -254,7 +258,9 @@ func (c *Conn) deliver(h Handler, op Opcode, deflated bool, data []byte) error {
 	if op == OpText && !utf8.Valid(data) {
 		return &CloseError{Code: StatusInvalidPayload, Reason: "text that is no UTF-8"}
 	}
-	return h.Message(op == OpBinary, data)
+	err := h.Message(op == OpBinary, data)
+	poison.Bytes(data)
+	return err
 }
 
 // drop empties the buffer and gives it back.
