@@ -16,3 +16,6 @@ go test -count=1 -run '[Aa]lloc' $(git grep -l '^//go:build !race' -- '*_test.go
 
 # Memory that goes back to a pool is spoilt, so that a mistake in using it is seen.
 go test -tags poison -count=1 ./server/... </dev/null
+
+# What an outage costs locally is held to its bounds only without the race detector, one package after the other.
+go test -count=1 -p 1 -run 'EmitNeverWaits|OutageLatency' ./adapter/redis ./test/cluster </dev/null
