@@ -46,7 +46,7 @@ func main() {
 	flag.DurationVar(&b.duration, "time", 4*time.Second, "how long each work is measured")
 	flag.IntVar(&b.rounds, "rounds", 3, "how often; the median counts")
 	flag.IntVar(&b.idle, "idle", 15000, "idle connections")
-	flag.DurationVar(&b.idleFor, "idle-for", 130*time.Second, "how long they are idle before their memory is looked at")
+	flag.DurationVar(&b.idleFor, "idle-for", 250*time.Second, "how long they are idle before their memory is looked at: Go collects unasked every two minutes")
 	flag.StringVar(&b.profiles, "profiles", "", "folder for profiles of Roomspan, one for each run; none: none")
 	flag.BoolVar(&b.keep, "keep", false, "keep in the document what it says of works and servers that are not measured")
 	builds := flag.String("builds", "", "programs, with commas between them: compare these builds of test/testserver, and nothing else")
