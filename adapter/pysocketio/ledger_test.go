@@ -15,6 +15,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/internal/redistest"
 	"github.com/roomspan/roomspan/adapter/pysocketio"
 )
 
@@ -120,9 +121,9 @@ var outages = []outage{
 	{name: "killed", begin: func(l *ledgerTest) { l.redis.stop() }, end: func(l *ledgerTest) { l.redis.restart(); l.addUser() }},
 	{name: "stopped", begin: func(l *ledgerTest) { l.redis.signal(syscall.SIGSTOP) }, end: func(l *ledgerTest) { l.redis.signal(syscall.SIGCONT) }},
 	{name: "connections killed", begin: func(l *ledgerTest) { l.do("client", "kill", "user", "roomspan") }},
-	{name: "connections reset", proxied: true, begin: func(l *ledgerTest) { l.proxy.reset() }},
-	{name: "deaf", proxied: true, begin: func(l *ledgerTest) { l.proxy.deaf.Store(true) }, end: func(l *ledgerTest) { l.proxy.deaf.Store(false) }},
-	{name: "unsubscribed", proxied: true, hidden: true, begin: func(l *ledgerTest) { l.proxy.unsubscribe() }},
+	{name: "connections reset", proxied: true, begin: func(l *ledgerTest) { l.proxy.Reset() }},
+	{name: "deaf", proxied: true, begin: func(l *ledgerTest) { l.proxy.Deaf.Store(true) }, end: func(l *ledgerTest) { l.proxy.Deaf.Store(false) }},
+	{name: "unsubscribed", proxied: true, hidden: true, begin: func(l *ledgerTest) { l.proxy.Unsubscribe() }},
 	{name: "refused", begin: func(l *ledgerTest) {
 		// The connections that there are would go on.
 		l.do("acl", "setuser", "roomspan", "resetpass", ">changed")
@@ -147,7 +148,7 @@ type ledgerTest struct {
 	*outage
 	t      *testing.T
 	redis  *process
-	proxy  *proxy
+	proxy  *redistest.Proxy
 	client *goredis.Client
 	nodes  [2]*sending
 }
@@ -197,8 +198,8 @@ func newLedgerTest(t *testing.T, o *outage) *ledgerTest {
 	url := "redis://roomspan:secret@" + r.addr()
 	urls := [2]string{url, url}
 	if o.proxied {
-		l.proxy = runProxy(t, r.addr())
-		urls[0] = "redis://roomspan:secret@" + l.proxy.Addr().String()
+		l.proxy = redistest.RunProxy(t, r.addr())
+		urls[0] = "redis://roomspan:secret@" + l.proxy.Addr()
 	}
 	var nodes [2]*node
 	for i := range nodes {

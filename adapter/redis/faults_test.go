@@ -3,7 +3,6 @@
 package redis_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/roomspan/roomspan/adapter"
 	"github.com/roomspan/roomspan/adapter/adaptertest"
+	"github.com/roomspan/roomspan/adapter/internal/redistest"
 	"github.com/roomspan/roomspan/adapter/redis"
 )
 
@@ -38,25 +38,30 @@ func TestFaults(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			adaptertest.RunFaults(t, func(t *testing.T) adaptertest.Faults {
 				key := fmt.Sprintf("faults[%d]", clusters.Add(1))
-				h := newHarm(t, r.addr(), append([]redis.Option{redis.WithKey(key)}, f.opts(key)...))
-				h.answer = func(channel string) bool {
-					return strings.HasPrefix(channel, key+"-response#") || f.publish == "spublish" || f.stream && channel != key+"#/#"
-				}
-				h.poison = func(client *goredis.Client) int {
-					malformed := 0
-					for _, channel := range f.heard {
-						channel = strings.Replace(channel, "KEY", key, 1)
-						malformed += len(senseless)
-						for _, payload := range senseless {
-							must(t, client.Do(t.Context(), f.publish, channel, payload).Err())
+				return redistest.Harm{
+					Addr: r.addr(),
+					New: func(client goredis.UniversalClient) adapter.Backend {
+						return redis.FromClient(client, append([]redis.Option{redis.WithKey(key)}, f.opts(key)...)...)
+					},
+					// It carries nothing but answers, for all that matters.
+					Answer: func(channel, _ string) bool {
+						return strings.HasPrefix(channel, key+"-response#") || f.publish == "spublish" || f.stream && channel != key+"#/#"
+					},
+					Poison: func(client *goredis.Client) int {
+						malformed := 0
+						for _, channel := range f.heard {
+							channel = strings.Replace(channel, "KEY", key, 1)
+							malformed += len(senseless)
+							for _, payload := range senseless {
+								must(t, client.Do(t.Context(), f.publish, channel, payload).Err())
+							}
 						}
-					}
-					if f.stream {
-						malformed += poisonStream(t, client, key)
-					}
-					return malformed
-				}
-				return h.faults()
+						if f.stream {
+							malformed += poisonStream(t, client, key)
+						}
+						return malformed
+					},
+				}.Faults(t)
 			}, adaptertest.Abilities{})
 		})
 	}
@@ -105,70 +110,4 @@ func poisonStream(t *testing.T, client *goredis.Client, stream string) (malforme
 	add("uid", "stranger", "nsp", "/elsewhere", "type", "3", "data", "x")
 	add("what", "ever")
 	return malformed + 3
-}
-
-// harm is what a cluster of these tests can suffer.
-type harm struct {
-	t      *testing.T
-	addr   string
-	opts   []redis.Option
-	wires  map[string]*adaptertest.Wire
-	answer func(channel string) bool // carries nothing but answers, for all that matters
-	poison func(*goredis.Client) int
-
-	repeating atomic.Bool
-}
-
-func newHarm(t *testing.T, addr string, opts []redis.Option) *harm {
-	return &harm{t: t, addr: addr, opts: opts, wires: make(map[string]*adaptertest.Wire)}
-}
-
-func (h *harm) faults() adaptertest.Faults {
-	return adaptertest.Faults{
-		Backend: func(nodeID string) adapter.Backend {
-			h.wires[nodeID] = adaptertest.NewWire()
-			client := h.client(h.wires[nodeID])
-			client.AddHook(h)
-			return redis.FromClient(client, h.opts...)
-		},
-		Kill:          func(nodeID string) { h.wires[nodeID].Kill() },
-		Hang:          func(nodeID string) { h.wires[nodeID].Hang() },
-		RepeatAnswers: func() { h.repeating.Store(true) },
-		Poison:        func() int { return h.poison(h.client(adaptertest.NewWire())) },
-	}
-}
-
-// client returns a client with the settings of the back-end's own.
-func (h *harm) client(wire *adaptertest.Wire) *goredis.Client {
-	const timeout = 2 * time.Second
-	client := goredis.NewClient(&goredis.Options{
-		Addr: h.addr, Dialer: wire.Dial, DialerRetries: 1, MaxRetries: -1, ContextTimeoutEnabled: true,
-		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
-	})
-	h.t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
-// DialHook implements [goredis.Hook].
-func (h *harm) DialHook(next goredis.DialHook) goredis.DialHook { return next }
-
-// ProcessHook implements [goredis.Hook].
-func (h *harm) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook { return next }
-
-// ProcessPipelineHook implements [goredis.Hook]: each answer is published twice.
-func (h *harm) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []goredis.Cmder) error {
-		if !h.repeating.Load() {
-			return next(ctx, cmds)
-		}
-		var twice []goredis.Cmder
-		for _, cmd := range cmds {
-			twice = append(twice, cmd)
-			args := cmd.Args()
-			if name, _ := args[0].(string); strings.HasSuffix(name, "publish") && h.answer(fmt.Sprint(args[1])) {
-				twice = append(twice, goredis.NewCmd(ctx, args...))
-			}
-		}
-		return next(ctx, twice)
-	}
 }

@@ -12,13 +12,14 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/internal/redistest"
 	"github.com/roomspan/roomspan/adapter/redis"
 )
 
 // outage is something that happens to Redis, under load on two nodes.
 type outage struct {
 	name string
-	act  func(t *testing.T, r *process, p *proxy, nodes []*sending)
+	act  func(t *testing.T, r *process, p *redistest.Proxy, nodes []*sending)
 
 	// lossless says that it costs nothing. Any other may cost what was under
 	// way: Redis had taken it, and a node did not hear it any more, or not
@@ -54,40 +55,40 @@ func resetting(t *testing.T, nodes []*sending, reset func()) {
 }
 
 var outages = []outage{
-	{name: "killed", act: func(t *testing.T, r *process, _ *proxy, nodes []*sending) {
+	{name: "killed", act: func(t *testing.T, r *process, _ *redistest.Proxy, nodes []*sending) {
 		r.stop() // with SIGKILL; it comes back empty
 		away(t, nodes)
 		time.Sleep(300 * time.Millisecond)
 		r.restart()
 	}},
 	// Here the pauses between attempts have grown to their longest.
-	{name: "killed for long", rounds: 2, act: func(t *testing.T, r *process, _ *proxy, nodes []*sending) {
+	{name: "killed for long", rounds: 2, act: func(t *testing.T, r *process, _ *redistest.Proxy, nodes []*sending) {
 		r.stop()
 		away(t, nodes)
 		time.Sleep(3500 * time.Millisecond)
 		r.restart()
 	}},
-	{name: "stopped", act: func(t *testing.T, r *process, _ *proxy, nodes []*sending) {
+	{name: "stopped", act: func(t *testing.T, r *process, _ *redistest.Proxy, nodes []*sending) {
 		r.pause()
 		away(t, nodes)
 		r.resume()
 	}},
-	{name: "connections closed", act: func(t *testing.T, r *process, _ *proxy, nodes []*sending) {
+	{name: "connections closed", act: func(t *testing.T, r *process, _ *redistest.Proxy, nodes []*sending) {
 		client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
 		defer client.Close()
 		resetting(t, nodes, func() { killConnections(t, client) })
 	}},
-	{name: "connections reset", proxied: true, act: func(t *testing.T, _ *process, p *proxy, nodes []*sending) {
-		resetting(t, nodes, p.reset)
+	{name: "connections reset", proxied: true, act: func(t *testing.T, _ *process, p *redistest.Proxy, nodes []*sending) {
+		resetting(t, nodes, p.Reset)
 	}},
-	{name: "full", lossless: true, act: func(t *testing.T, r *process, _ *proxy, _ []*sending) {
+	{name: "full", lossless: true, act: func(t *testing.T, r *process, _ *redistest.Proxy, _ []*sending) {
 		client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
 		defer client.Close()
 		configure(t, client, "maxmemory", "1mb")
 		time.Sleep(300 * time.Millisecond)
 		configure(t, client, "maxmemory", "0")
 	}},
-	{name: "password changed", act: func(t *testing.T, r *process, _ *proxy, nodes []*sending) {
+	{name: "password changed", act: func(t *testing.T, r *process, _ *redistest.Proxy, nodes []*sending) {
 		client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
 		defer client.Close()
 		// The connections that there are go on; new ones are refused.
@@ -128,11 +129,10 @@ func TestLedger(t *testing.T) {
 
 func testLedger(t *testing.T, o outage, opts []redis.Option) {
 	r := runProcess(t)
-	p := runProxy(t, r.addr())
-	t.Cleanup(func() { p.Close(); p.wg.Wait() })
+	p := redistest.RunProxy(t, r.addr())
 	url := r.url()
 	if o.proxied {
-		url = "redis://" + p.Addr().String()
+		url = "redis://" + p.Addr()
 	}
 	var nodes [2]*node
 	var histories [2]history

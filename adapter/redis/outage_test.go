@@ -14,6 +14,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/internal/redistest"
 	"github.com/roomspan/roomspan/adapter/redis"
 )
 
@@ -213,14 +214,13 @@ func TestDeafConnection(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			r := runProcess(t)
-			p := runProxy(t, r.addr())
-			t.Cleanup(func() { p.Close(); p.wg.Wait() })
-			n := start(t, redis.New("redis://"+p.Addr().String(), f.opts...), nodeOptions{}).ready()
+			p := redistest.RunProxy(t, r.addr())
+			n := start(t, redis.New("redis://"+p.Addr(), f.opts...), nodeOptions{}).ready()
 			other := start(t, redis.New(r.url(), f.opts...), nodeOptions{}).ready()
-			before := p.accepted.Load()
-			p.deaf.Store(true)
-			eventually(t, "the silence is noticed", func() bool { return !n.backend.Stats().Connected && p.accepted.Load() > before })
-			p.deaf.Store(false)
+			before := p.Accepted.Load()
+			p.Deaf.Store(true)
+			eventually(t, "the silence is noticed", func() bool { return !n.backend.Stats().Connected && p.Accepted.Load() > before })
+			p.Deaf.Store(false)
 			n.ready()
 			n.emit(`["again"]`)
 			other.wait(`["again"]`)
@@ -237,14 +237,14 @@ func TestReset(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			r := runProcess(t)
-			p := runProxy(t, r.addr())
-			a := start(t, redis.New("redis://"+p.Addr().String(), f.opts...), nodeOptions{}).ready()
+			p := redistest.RunProxy(t, r.addr())
+			a := start(t, redis.New("redis://"+p.Addr(), f.opts...), nodeOptions{}).ready()
 			b := start(t, redis.New(r.url(), f.opts...), nodeOptions{}).ready()
 			sent := 0
 			for i := range 3 {
 				numbered(a, sent, sent+100)
 				sent += 100
-				p.reset()
+				p.Reset()
 				eventually(t, "the connection is resumed", func() bool { return a.backend.Stats().Reconnects == uint64(i+1) })
 			}
 			numbered(a, sent, sent+100)
@@ -255,8 +255,6 @@ func TestReset(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			p.Close()
-			p.wg.Wait()
 		})
 	}
 }
@@ -264,13 +262,12 @@ func TestReset(t *testing.T) {
 // Attempts to connect come in a slow row, however quickly they fail.
 func TestNoHotLoop(t *testing.T) {
 	t.Parallel()
-	p := runProxy(t, "127.0.0.1:1")
-	t.Cleanup(func() { p.Close(); p.wg.Wait() })
-	n := start(t, redis.New("redis://"+p.Addr().String()), nodeOptions{})
+	p := redistest.RunProxy(t, "127.0.0.1:1")
+	n := start(t, redis.New("redis://"+p.Addr()), nodeOptions{})
 	begin := time.Now()
 	time.Sleep(1500 * time.Millisecond)
 	// At most one in 50 ms, the shortest pause; fewer with its growth.
-	if got, most := p.accepted.Load(), int64(time.Since(begin)/(50*time.Millisecond)); got > most {
+	if got, most := p.Accepted.Load(), int64(time.Since(begin)/(50*time.Millisecond)); got > most {
 		t.Errorf("%d attempts", got)
 	}
 	if c := n.log.count("\n"); c != 1 {

@@ -15,6 +15,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspan/roomspan/adapter"
+	"github.com/roomspan/roomspan/adapter/internal/redistest"
 	"github.com/roomspan/roomspan/adapter/redis"
 )
 
@@ -100,13 +101,13 @@ func killConnections(t testing.TB, client *goredis.Client) {
 func TestStreamsOutages(t *testing.T) {
 	t.Parallel()
 	for _, outage := range []outage{
-		{name: "killed", act: func(t *testing.T, r *process, _ *proxy, nodes []*sending) {
+		{name: "killed", act: func(t *testing.T, r *process, _ *redistest.Proxy, nodes []*sending) {
 			r.stop() // with SIGKILL
 			away(t, nodes)
 			time.Sleep(200 * time.Millisecond)
 			r.restart()
 		}},
-		{name: "connections closed", act: func(t *testing.T, r *process, _ *proxy, nodes []*sending) {
+		{name: "connections closed", act: func(t *testing.T, r *process, _ *redistest.Proxy, nodes []*sending) {
 			client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
 			defer client.Close()
 			for range 5 {
@@ -114,23 +115,23 @@ func TestStreamsOutages(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		}},
-		{name: "connections reset", proxied: true, act: func(t *testing.T, _ *process, p *proxy, nodes []*sending) {
+		{name: "connections reset", proxied: true, act: func(t *testing.T, _ *process, p *redistest.Proxy, nodes []*sending) {
 			for range 5 {
-				p.reset()
+				p.Reset()
 				time.Sleep(100 * time.Millisecond)
 			}
 		}},
-		{name: "stopped for a moment", act: func(t *testing.T, r *process, _ *proxy, nodes []*sending) {
+		{name: "stopped for a moment", act: func(t *testing.T, r *process, _ *redistest.Proxy, nodes []*sending) {
 			r.pause()
 			time.Sleep(500 * time.Millisecond)
 			r.resume()
 		}},
-		{name: "stopped", act: func(t *testing.T, r *process, _ *proxy, nodes []*sending) {
+		{name: "stopped", act: func(t *testing.T, r *process, _ *redistest.Proxy, nodes []*sending) {
 			r.pause()
 			away(t, nodes)
 			r.resume()
 		}},
-		{name: "password refused", act: func(t *testing.T, r *process, _ *proxy, nodes []*sending) {
+		{name: "password refused", act: func(t *testing.T, r *process, _ *redistest.Proxy, nodes []*sending) {
 			client := goredis.NewClient(&goredis.Options{Addr: r.addr()})
 			defer client.Close()
 			r.do("acl", "setuser", "node", "resetpass", ">another")
@@ -140,7 +141,7 @@ func TestStreamsOutages(t *testing.T) {
 			}
 			r.do("acl", "setuser", "node", "resetpass", ">secret")
 		}},
-		{name: "full", act: func(t *testing.T, r *process, _ *proxy, nodes []*sending) {
+		{name: "full", act: func(t *testing.T, r *process, _ *redistest.Proxy, nodes []*sending) {
 			before := make([]int, len(nodes))
 			for i, n := range nodes {
 				before[i] = n.log.count("entries refused")
@@ -166,11 +167,10 @@ func TestStreamsOutages(t *testing.T) {
 		t.Run(outage.name, func(t *testing.T) {
 			t.Parallel()
 			r := runProcess(t, "--appendonly", "yes", "--dir", t.TempDir(), "--user", "node", "on", ">secret", "~*", "&*", "+@all")
-			p := runProxy(t, r.addr())
-			t.Cleanup(func() { p.Close(); p.wg.Wait() })
+			p := redistest.RunProxy(t, r.addr())
 			addr := r.addr()
 			if outage.proxied {
-				addr = p.Addr().String()
+				addr = p.Addr()
 			}
 			url := "redis://node:secret@" + addr
 			l := startLedger(t, streamNode(t, url), streamNode(t, url))
@@ -322,18 +322,17 @@ func TestStreamsTrimmed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := runProxy(t, net.JoinHostPort(host, port))
+	p := redistest.RunProxy(t, net.JoinHostPort(host, port))
 	opts := []redis.StreamOption{redis.StreamMaxLen(200), redis.StreamBlock(100 * time.Millisecond)}
 	a := streamNode(t, r.url(), opts...)
-	b := streamNode(t, "redis://"+p.Addr().String(), opts...)
-	t.Cleanup(func() { p.Close(); p.wg.Wait() })
+	b := streamNode(t, "redis://"+p.Addr(), opts...)
 	numbered(a, 0, 10)
 	b.wait(`["n",9]`)
-	p.deaf.Store(true)
+	p.Deaf.Store(true)
 	eventually(t, "the silence is noticed", func() bool { return !b.backend.Stats().Connected })
 	numbered(a, 10, 2000)
 	eventually(t, "all are published", func() bool { return a.backend.Stats().Published == 2000 })
-	p.deaf.Store(false)
+	p.Deaf.Store(false)
 	got := b.wait(`["n",1999]`)
 	checkOrder(t, got[:10], 0, 10)
 	lost := 2000 - len(got)
