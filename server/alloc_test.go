@@ -55,7 +55,7 @@ func TestBroadcastAllocatesNothingPerReceiver(t *testing.T) {
 // when the way becomes cheaper.
 func TestAllocationsOfAnEcho(t *testing.T) {
 	n := start(t)
-	server.On(n, "x", func(s *server.Socket, text string) error { return s.Emit("x", text) })
+	server.On(n.Server, "x", func(s *server.Socket, text string) error { return s.Emit("x", text) })
 	c, err := tryDial(n)
 	must(t, err)
 	t.Cleanup(func() { _ = c.conn.Close() })
@@ -80,7 +80,7 @@ func TestAllocationsOfAnEcho(t *testing.T) {
 func TestAllocationsOfAnEvent(t *testing.T) {
 	n := start(t)
 	handled := make(chan struct{}, 1)
-	server.On(n, "x", func(_ *server.Socket, text string) error {
+	server.On(n.Server, "x", func(_ *server.Socket, text string) error {
 		if text == benchText {
 			handled <- struct{}{}
 		}

@@ -56,31 +56,31 @@ func TestWhatHandlersKeepDoesNotChange(t *testing.T) {
 	}
 	for name, register := range map[string]func(n *node, h *hoard){
 		"string": func(n *node, h *hoard) {
-			server.On2(n, "x", func(_ *server.Socket, got, want string) error {
+			server.On2(n.Server, "x", func(_ *server.Socket, got, want string) error {
 				h.add(func() (string, string) { return got, string([]byte(want)) })
 				return nil
 			})
 		},
 		"any": func(n *node, h *hoard) {
-			server.On2(n, "x", func(_ *server.Socket, got any, raw json.RawMessage) error {
+			server.On2(n.Server, "x", func(_ *server.Socket, got any, raw json.RawMessage) error {
 				h.add(func() (string, string) { return fmt.Sprintf("%q", got), string(raw) })
 				return nil
 			})
 		},
 		"own UnmarshalJSON": func(n *node, h *hoard) {
-			server.On2(n, "x", func(_ *server.Socket, got hoarder, want string) error {
+			server.On2(n.Server, "x", func(_ *server.Socket, got hoarder, want string) error {
 				h.add(func() (string, string) { return string(got.raw), `"` + want + `"` })
 				return nil
 			})
 		},
 		"own UnmarshalJSON within": func(n *node, h *hoard) {
-			server.On3(n, "x", func(_ *server.Socket, _, want string, got map[string]*struct{ H hoarder }) error {
+			server.On3(n.Server, "x", func(_ *server.Socket, _, want string, got map[string]*struct{ H hoarder }) error {
 				h.add(func() (string, string) { return string(got["m"].H.raw), `"` + want + `"` })
 				return nil
 			})
 		},
 		"struct": func(n *node, h *hoard) {
-			server.On3(n, "x", func(_ *server.Socket, _, want string, got map[string]nested) error {
+			server.On3(n.Server, "x", func(_ *server.Socket, _, want string, got map[string]nested) error {
 				h.add(func() (string, string) {
 					m := got["m"]
 					return fmt.Sprint(m.List[0], string(m.Raw)), want + `"` + want + `"`
@@ -89,7 +89,7 @@ func TestWhatHandlersKeepDoesNotChange(t *testing.T) {
 			})
 		},
 		"reply": func(n *node, h *hoard) {
-			server.Reply2(n, "x", func(_ *server.Socket, got, want string) (string, error) {
+			server.Reply2(n.Server, "x", func(_ *server.Socket, got, want string) (string, error) {
 				h.add(func() (string, string) { return got, want })
 				return got, nil
 			})
@@ -104,19 +104,19 @@ func TestWhatHandlersKeepDoesNotChange(t *testing.T) {
 			})
 		},
 		"event": func(n *node, h *hoard) {
-			server.On(n, "x", func(*server.Socket, string) error { return nil })
+			server.On(n.Server, "x", func(*server.Socket, string) error { return nil })
 			n.Handle("x", func(e *server.Event) error { h.keep(e); return nil })
 		},
 		"catch-all": func(n *node, h *hoard) {
-			server.On(n, "x", func(*server.Socket, string) error { return nil })
+			server.On(n.Server, "x", func(*server.Socket, string) error { return nil })
 			n.OnAny(func(e *server.Event) error { h.keep(e); return nil })
 		},
 		"middleware": func(n *node, h *hoard) {
-			server.On(n, "x", func(*server.Socket, string) error { return nil })
+			server.On(n.Server, "x", func(*server.Socket, string) error { return nil })
 			n.UseEvent(func(e *server.Event, next func() error) error { h.keep(e); return next() })
 		},
 		"event that panics": func(n *node, h *hoard) {
-			server.On(n, "x", func(*server.Socket, string) error { panic("typed") })
+			server.On(n.Server, "x", func(*server.Socket, string) error { panic("typed") })
 			n.Handle("x", func(e *server.Event) error { h.keep(e); panic("untyped") })
 		},
 		"nobody": func(*node, *hoard) {},
@@ -126,7 +126,7 @@ func TestWhatHandlersKeepDoesNotChange(t *testing.T) {
 			h := new(hoard)
 			n := start(t)
 			register(n, h)
-			server.On(n, "end", func(*server.Socket, any) error { return nil })
+			server.On(n.Server, "end", func(*server.Socket, any) error { return nil })
 			var wg sync.WaitGroup
 			for client := range 4 {
 				c, _ := join(t, n)
@@ -170,7 +170,7 @@ func (h *hoard) keep(e *server.Event) {
 func TestOtherJSONLibrariesMayKeepTheText(t *testing.T) {
 	n := start(t, server.WithJSON(sloppyJSON{}))
 	h := new(hoard)
-	server.On(n, "x", func(_ *server.Socket, got struct{ Raw json.RawMessage }) error {
+	server.On(n.Server, "x", func(_ *server.Socket, got struct{ Raw json.RawMessage }) error {
 		want := string(got.Raw)
 		h.add(func() (string, string) { return string(got.Raw), want })
 		return nil
@@ -183,6 +183,42 @@ func TestOtherJSONLibrariesMayKeepTheText(t *testing.T) {
 	for _, f := range h.all {
 		if got, want := f(); got != want {
 			t.Fatalf("%q, want %q", got, want)
+		}
+	}
+}
+
+// wrapping is a Registrar of the program's own, which has the handlers of a
+// namespace wrapped.
+type wrapping struct {
+	*server.Namespace
+	kept []*server.Event
+}
+
+func (w *wrapping) Handle(event string, h func(*server.Event) error) (remove func()) {
+	return w.Namespace.Handle(event, func(e *server.Event) error {
+		w.kept = append(w.kept, e)
+		return h(e)
+	})
+}
+
+// Who registers by a Registrar that embeds one of the package's own gets what
+// that does in Handle, for typed handlers, too.
+func TestTypedHandlersOfAnotherRegistrar(t *testing.T) {
+	n := start(t)
+	w := &wrapping{Namespace: n.Namespace}
+	server.On(w, "x", func(*server.Socket, int) error { return nil })
+	c, _ := join(t, n)
+	for i := range 100 {
+		c.send(fmt.Sprintf(`421["x",%d]`, i))
+		c.want("31[]")
+	}
+	if len(w.kept) != 100 {
+		t.Fatalf("Handle wrapped %d events", len(w.kept))
+	}
+	for i, e := range w.kept {
+		var got int
+		if err := e.Decode(&got); err != nil || got != i {
+			t.Errorf("event %d has become %d: %v", i, got, err)
 		}
 	}
 }

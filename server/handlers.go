@@ -137,11 +137,15 @@ func argumentAfter[A any](e *Event, i int, err error) (A, error) {
 
 // typed registers a handler that decodes the arguments of an event and gives the
 // event itself to nobody. With copied, what it decodes is all its own, too.
+// Another Registrar than those of the package may do more in Handle.
 func typed(r Registrar, event string, copied bool, h func(*Event) error) (remove func()) {
-	if own, ok := r.(interface {
-		handleTyped(event string, h func(*Event) error, lends bool) (remove func())
-	}); ok {
-		return own.handleTyped(event, h, copied)
+	switch r := r.(type) {
+	case *Server:
+		return r.register(&r.handlers, event, h, copied)
+	case *Namespace:
+		return r.srv.register(&r.handlers, event, h, copied)
+	case *Socket:
+		return r.ns.srv.register(r.registry(), event, h, copied)
 	}
 	return r.Handle(event, h)
 }

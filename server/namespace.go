@@ -99,10 +99,6 @@ func (ns *Namespace) Handle(event string, h func(*Event) error) (remove func()) 
 	return ns.srv.register(&ns.handlers, event, h, false)
 }
 
-func (ns *Namespace) handleTyped(event string, h func(*Event) error, lends bool) (remove func()) {
-	return ns.srv.register(&ns.handlers, event, h, lends)
-}
-
 // OnAny registers a handler for all events, which runs before those that are
 // registered by name. An event that has such a handler counts as handled.
 func (ns *Namespace) OnAny(h func(*Event) error) (remove func()) { return ns.handlers.addCatchAll(h) }

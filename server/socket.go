@@ -199,10 +199,6 @@ func (s *Socket) Handle(event string, h func(*Event) error) (remove func()) {
 	return s.ns.srv.register(s.registry(), event, h, false)
 }
 
-func (s *Socket) handleTyped(event string, h func(*Event) error, lends bool) (remove func()) {
-	return s.ns.srv.register(s.registry(), event, h, lends)
-}
-
 func (s *Socket) registry() *registry {
 	r := s.handlers.Load()
 	if r == nil {
